@@ -1,0 +1,313 @@
+/**
+ * The pointer-level interface that both implementations share: the WebAssembly module exports these
+ * names, and `createTwin` gives the same functions in plain TypeScript. Addresses are byte offsets
+ * into the kernels memory (0 = absent). Matrices are row-major. Every count is a number of elements.
+ *
+ * Callers outside this package use `Kernels`, which checks shapes; nothing is checked here.
+ */
+export interface KernelTable {
+  /** Sum of a[i] * b[i]. */
+  dot(left: number, right: number, length: number): number;
+  /** Dot of two sparse vectors whose indices ascend. */
+  sparseDot(
+    leftIndices: number,
+    leftValues: number,
+    leftLength: number,
+    rightIndices: number,
+    rightValues: number,
+    rightLength: number,
+  ): number;
+  /** Sum of values[i] * dense[indices[i]]. */
+  sparseDenseDot(indices: number, values: number, length: number, dense: number): number;
+  /** output[r] = dot(matrix[r], vector) for all rows. */
+  multiplyRows(matrix: number, rowCount: number, width: number, vector: number, output: number): number;
+  /** output[i] = matrix[rows[i]]. */
+  gatherRows(matrix: number, width: number, rows: number, count: number, output: number): number;
+  /** output[i] = dot(matrix[rows[i]], vector). */
+  gatherDot(matrix: number, width: number, rows: number, count: number, vector: number, output: number): number;
+  /** output += sum of weights[i] * matrix[rows[i]] (weights absent: 1). */
+  accumulateRows(
+    output: number,
+    matrix: number,
+    width: number,
+    rows: number,
+    weights: number,
+    count: number,
+  ): number;
+  /** output += sum of weights[i] * sparse row rows[i] (weights or values absent: 1). */
+  accumulateSparseRows(
+    output: number,
+    rowOffsets: number,
+    columnIndices: number,
+    values: number,
+    rows: number,
+    weights: number,
+    count: number,
+  ): number;
+  /** Divides each row by its Euclidean length in place; zero and non-finite rows become zero. */
+  normalizeRows(matrix: number, rowCount: number, width: number): number;
+  /** Sum of all values with one sequential stream: the streaming-read limit of this thread. */
+  streamRead(values: number, length: number): number;
+
+  /** Best `k` by score descending, then row ascending; returns how many there are. */
+  topK(
+    scores: number,
+    length: number,
+    k: number,
+    mask: number,
+    outputRows: number,
+    outputScores: number,
+    workspace: number,
+  ): number;
+  /** `topK` over dot(matrix[r], query). */
+  scanTopK(
+    matrix: number,
+    rowCount: number,
+    width: number,
+    query: number,
+    k: number,
+    mask: number,
+    outputRows: number,
+    outputScores: number,
+    workspace: number,
+  ): number;
+  /** `scanTopK` for consecutive queries; query q fills k slots from q * k and outputCounts[q]. */
+  scanTopKMany(
+    matrix: number,
+    rowCount: number,
+    width: number,
+    queries: number,
+    queryCount: number,
+    k: number,
+    mask: number,
+    outputRows: number,
+    outputScores: number,
+    outputCounts: number,
+    workspace: number,
+  ): number;
+  /** Symmetric int8 quantisation per row; codes have `stride` bytes a row, zero-padded. */
+  quantizeRows(
+    matrix: number,
+    rowCount: number,
+    width: number,
+    stride: number,
+    codes: number,
+    scales: number,
+  ): number;
+  /** `topK` over scales[r] * queryScale * integer dot(codes[r], queryCodes) (int16 query codes). */
+  quantizedTopK(
+    codes: number,
+    scales: number,
+    rowCount: number,
+    stride: number,
+    queryCodes: number,
+    queryScale: number,
+    k: number,
+    mask: number,
+    outputRows: number,
+    outputScores: number,
+    workspace: number,
+  ): number;
+  /** `topK` over dot(matrix[rows[i]], query), reporting rows[i]. */
+  rerankTopK(
+    matrix: number,
+    width: number,
+    query: number,
+    rows: number,
+    count: number,
+    k: number,
+    outputRows: number,
+    outputScores: number,
+    workspace: number,
+  ): number;
+
+  /**
+   * Lower triangle of rows [rowBegin, rowEnd) of X^T diag(weights) X. Takes X twice: by row, and
+   * transposed (whose rows are the columns of X). Columns ascend within rows.
+   */
+  gramRows(
+    rowOffsets: number,
+    columnIndices: number,
+    values: number,
+    transposedOffsets: number,
+    transposedIndices: number,
+    transposedValues: number,
+    weights: number,
+    size: number,
+    rowBegin: number,
+    rowEnd: number,
+    output: number,
+  ): number;
+  /** Copies the lower triangle of rows [rowBegin, rowEnd) to the upper one, times `factor`. */
+  mirrorLower(
+    source: number,
+    sourceStride: number,
+    output: number,
+    outputStride: number,
+    size: number,
+    rowBegin: number,
+    rowEnd: number,
+    factor: number,
+  ): number;
+  /** Per-row top-k of a sparse product; row r fills k slots from (r - rowBegin) * k. */
+  sparseProductTopKRows(
+    leftOffsets: number,
+    leftIndices: number,
+    leftValues: number,
+    rightOffsets: number,
+    rightIndices: number,
+    rightValues: number,
+    rightColumnCount: number,
+    rowFactors: number,
+    columnFactors: number,
+    shrinkage: number,
+    excludeDiagonal: number,
+    k: number,
+    rowBegin: number,
+    rowEnd: number,
+    outputIndices: number,
+    outputValues: number,
+    outputCounts: number,
+    workspace: number,
+  ): number;
+  /** Rows [rowBegin, rowEnd) of sparse times dense. */
+  sparseDenseRows(
+    rowOffsets: number,
+    columnIndices: number,
+    values: number,
+    dense: number,
+    width: number,
+    rowBegin: number,
+    rowEnd: number,
+    output: number,
+  ): number;
+
+  /**
+   * Inverts the diagonal block at `begin` in float64 into `inverse` (order x order, float32). Returns
+   * 0, or 1 + the index of the first pivot that is not positive.
+   */
+  sweepPivot(matrix: number, stride: number, begin: number, order: number, inverse: number, workspace: number): number;
+  /** For rows [rowBegin, rowEnd): packs the panel of block `begin` and its product with the inverse. */
+  sweepPanel(
+    matrix: number,
+    stride: number,
+    begin: number,
+    order: number,
+    inverse: number,
+    packed: number,
+    product: number,
+    rowBegin: number,
+    rowEnd: number,
+  ): number;
+  /** matrix[i, j] -= product[i] . panel[j] for i in the rows, j in [columnBegin, i]. */
+  rankUpdate(
+    matrix: number,
+    stride: number,
+    order: number,
+    packed: number,
+    product: number,
+    rowBegin: number,
+    rowEnd: number,
+    columnBegin: number,
+    skipBegin: number,
+    skipEnd: number,
+  ): number;
+  /** Stores the swept panel for rows [rowBegin, rowEnd). */
+  sweepStore(
+    matrix: number,
+    stride: number,
+    begin: number,
+    order: number,
+    product: number,
+    rowBegin: number,
+    rowEnd: number,
+  ): number;
+  /** Stores minus the inverse into the diagonal block. */
+  sweepStorePivot(matrix: number, stride: number, begin: number, order: number, inverse: number): number;
+  /** Cholesky factor of the diagonal block in place and its inverse; returns as `sweepPivot`. */
+  choleskyPivot(
+    matrix: number,
+    stride: number,
+    begin: number,
+    order: number,
+    inverse: number,
+    workspace: number,
+  ): number;
+  /** For rows [rowBegin, rowEnd) below the block: L = A * inverse^T, stored and packed. */
+  choleskyPanel(
+    matrix: number,
+    stride: number,
+    begin: number,
+    order: number,
+    inverse: number,
+    packed: number,
+    product: number,
+    rowBegin: number,
+    rowEnd: number,
+  ): number;
+  /** Solves L L^T x = b in place for each of `count` right-hand sides (rows of `size`). */
+  choleskySolve(factor: number, stride: number, size: number, rightHandSides: number, count: number): number;
+
+  /** Seeded random walks with restart; adds a visit per step to `visits`. */
+  randomWalks(
+    rowOffsets: number,
+    columnIndices: number,
+    thresholds: number,
+    aliases: number,
+    starts: number,
+    startThresholds: number,
+    startAliases: number,
+    startCount: number,
+    restartThreshold: number,
+    seedLow: number,
+    seedHigh: number,
+    chunkBegin: number,
+    chunkEnd: number,
+    stepCount: number,
+    visits: number,
+  ): number;
+}
+
+export type KernelName = keyof KernelTable;
+
+/** Every kernel name; used to bind the module's exports and to refuse unknown names. */
+export const kernelNames: readonly KernelName[] = [
+  'dot',
+  'sparseDot',
+  'sparseDenseDot',
+  'multiplyRows',
+  'gatherRows',
+  'gatherDot',
+  'accumulateRows',
+  'accumulateSparseRows',
+  'normalizeRows',
+  'streamRead',
+  'topK',
+  'scanTopK',
+  'scanTopKMany',
+  'quantizeRows',
+  'quantizedTopK',
+  'rerankTopK',
+  'gramRows',
+  'mirrorLower',
+  'sparseProductTopKRows',
+  'sparseDenseRows',
+  'sweepPivot',
+  'sweepPanel',
+  'rankUpdate',
+  'sweepStore',
+  'sweepStorePivot',
+  'choleskyPivot',
+  'choleskyPanel',
+  'choleskySolve',
+  'randomWalks',
+];
+
+/** Rows are padded to this many floats in factorisation workspaces. */
+export const panelPadding = 16;
+/** Columns per packed strip of a rank update; part of the data layout of both implementations. */
+export const stripColumns = 8;
+/** Steps per independently seeded chunk of a random walk. */
+export const walkChunkSteps = 16_384;
+/** Interleaved walkers per chunk. */
+export const walkersPerChunk = 8;

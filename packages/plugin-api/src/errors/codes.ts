@@ -1,0 +1,437 @@
+/** Who a message speaks to. */
+export type ErrorAudience = 'pipeline author' | 'plugin author' | 'data owner' | 'embedder';
+
+export interface ErrorEntry {
+  // Each entry takes its own values; `ErrorParameters` recovers them.
+  readonly message: (values: never) => string;
+  readonly hint: string;
+  readonly audience: ErrorAudience;
+  /** True when the same call may succeed later. */
+  readonly retryable?: boolean;
+}
+
+/**
+ * Every code of Recloom, sorted: `RECLOOM_<AREA>_<FACT>`. Areas: CFG config, PLG plugin, DI wiring, DAT data and snapshots,
+ * KRN kernels, LAW a component broke its contract, RUN request time, PRV privacy. `docs/reference/errors.md` is compared with it by a test.
+ */
+export const errorCodes = {
+  RECLOOM_CFG_ALIAS_BOMB: {
+    message: (_: Record<string, never>) => 'The YAML expands aliases to more nodes than a config can need.',
+    hint: 'Write the repeated parts out, or use `base:`.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_BASE_LOOP: {
+    message: ({ chain }: { chain: string }) => `The "base" entries form a loop: ${chain}.`,
+    hint: 'Remove one of them.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_BASE_MISSING: {
+    message: ({ base }: { base: string }) => `The base "${base}" was not found.`,
+    hint: 'A base is a file path relative to this file, or a preset such as recloom:shop (package @recloom/presets).',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_CYCLE: {
+    message: ({ chain }: { chain: string }) => `The components depend on each other in a circle: ${chain}.`,
+    hint: 'Remove one of the references under `in:`.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_DUPLICATE_COMPONENT: {
+    message: ({ name }: { name: string }) => `Two components are called "${name}".`,
+    hint: 'Rename one of them.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_DUPLICATE_KEY: {
+    message: ({ key }: { key: string }) => `The key "${key}" stands twice in the same mapping.`,
+    hint: 'Remove or rename one of them.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_ENV_MISSING: {
+    message: ({ variable }: { variable: string }) => `The environment variable ${variable} is not set.`,
+    hint: 'Set it before starting, or write the value itself.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_EXPRESSION: {
+    message: ({ why, position }: { why: string; position?: string | undefined }) =>
+      `The expression is wrong: ${why}${position ? ` (at ${position})` : ''}.`,
+    hint: 'Expressions are CEL over item.*, source.*, score.*, feature.* and request.*; the guide lists the functions.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_FORMAT: {
+    message: ({ found, supported }: { found: string; supported: string }) =>
+      `The config says format "${found}", this version reads ${supported}.`,
+    hint: 'Set `format` to a supported version.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_INPUT: {
+    message: ({ name, input, why }: { name: string; input: string; why: string }) => `Input "${input}" of "${name}": ${why}.`,
+    hint: 'Correct `in:`; `recloom plugins` shows the inputs of each component.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_INVALID: {
+    message: ({ count, file }: { count: number; file: string }) => `${count} problem${count === 1 ? '' : 's'} in ${file}.`,
+    hint: 'All of them are listed; each has its own line, code and hint.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_MISSING_KEY: {
+    message: ({ key }: { key: string }) => `The required key "${key}" is missing.`,
+    hint: 'Add it; `recloom init` writes a complete example.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_NO_SOURCES: {
+    message: ({ surface }: { surface: string }) => `Surface "${surface}" has no sources that could propose anything.`,
+    hint: 'Name at least one component under `sources:`.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_PRIVACY_SKIP: {
+    message: ({ name }: { name: string }) => `The privacy filter "${name}" may not be skipped on error.`,
+    hint: 'Remove `onError: skip`: privacy filters fail closed.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_READ: {
+    message: ({ file, why }: { file: string; why: string }) => `The config file ${file} could not be read: ${why}.`,
+    hint: 'Check the path and its permissions.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_SURFACE_NEEDS: {
+    message: ({ surface, name, needs }: { surface: string; name: string; needs: string }) =>
+      `Surface "${surface}" uses "${name}", which needs a request with ${needs}, but the surface does not ask for it.`,
+    hint: "Add it to the surface's `needs:` or take the component out of this surface.",
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_SYNTAX: {
+    message: ({ why }: { why: string }) => `The YAML cannot be parsed: ${why}.`,
+    hint: 'Look at the line named; indentation and unclosed quotes are the usual causes.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_TYPE: {
+    message: ({ key, why }: { key: string; why: string }) => `"${key}" has a wrong value: ${why}.`,
+    hint: '`recloom plugins` shows the options of each component with types and defaults.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_UNKNOWN_COMPONENT: {
+    message: ({ reference, suggestion, available }: { reference: string; suggestion?: string | undefined; available: string }) =>
+      `There is no component "${reference}"${suggestion ? `; did you mean "${suggestion}"?` : '.'} The plugin has: ${available}.`,
+    hint: "Use one of the plugin's components; `recloom plugins` lists them.",
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_UNKNOWN_FIELD: {
+    message: ({ field, suggestion, available }: { field: string; suggestion?: string | undefined; available: string }) =>
+      `There is no field "${field}"${suggestion ? `; did you mean "${suggestion}"?` : '.'} The data have: ${available}.`,
+    hint: 'Add the field under `data:` or correct the name.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_UNKNOWN_KEY: {
+    message: ({ key, suggestion, allowed }: { key: string; suggestion?: string | undefined; allowed?: string | undefined }) =>
+      `Unknown key "${key}"${suggestion ? `; did you mean "${suggestion}"?` : '.'}${allowed ? ` Allowed here: ${allowed}.` : ''}`,
+    hint: 'Remove it or correct its spelling; `recloom schema` lists every key for your editor.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_UNKNOWN_NAME: {
+    message: ({ name, suggestion, available }: { name: string; suggestion?: string | undefined; available: string }) =>
+      `"${name}" is not a component of this config${suggestion ? `; did you mean "${suggestion}"?` : '.'} Defined: ${available}.`,
+    hint: 'Define it under `components:` or correct the name.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_UNKNOWN_PLUGIN: {
+    message: ({ plugin, suggestion, tried }: { plugin: string; suggestion?: string | undefined; tried: string }) =>
+      `No plugin "${plugin}" was found${suggestion ? `; did you mean "${suggestion}"?` : ''} (tried ${tried}).`,
+    hint: 'Install its package beside the config, list it under `plugins:`, or hand it in with openPipeline(config, { plugins: [...] }).',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_WRONG_CONTRACT: {
+    message: ({ name, stage, provides }: { name: string; stage: string; provides: string }) =>
+      `"${name}" cannot stand under ${stage}: it provides ${provides}.`,
+    hint: 'Use it where one of its contracts is asked for, or choose another component.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_DAT_BAD_VALUES: {
+    message: ({ column, count, lines }: { column: string; count: number; lines: string }) =>
+      `${count} value${count === 1 ? '' : 's'} in column "${column}" could not be read (lines ${lines}); the rows were dropped.`,
+    hint: 'Correct the data or the column type.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_COLUMN_MISSING: {
+    message: ({ column, suggestion, available }: { column: string; suggestion?: string | undefined; available: string }) =>
+      `There is no column "${column}"${suggestion ? `; did you mean "${suggestion}"?` : '.'} The file has: ${available}.`,
+    hint: 'Correct the mapping in the config.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_EMPTY: {
+    message: ({ what }: { what: string }) => `There are no ${what} left to work with.`,
+    hint: 'Look at the build report: it counts what was read and why rows were dropped.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_ENCODING: {
+    message: ({ path }: { path: string }) => `${path} is not valid UTF-8.`,
+    hint: 'Convert it (iconv -f LATIN1 -t UTF-8) or set `encoding` in the options.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_FILE_MISSING: {
+    message: ({ path }: { path: string }) => `No file matches ${path}.`,
+    hint: 'Paths are relative to the config file; check the name and the working folder.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_HISTORY_TYPES: {
+    message: ({ count }: { count: number }) => `The events have ${count} different types; at most 255 are supported.`,
+    hint: "Map rare types to one with the source's options.",
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_IMPOSSIBLE_TIMES: {
+    message: ({ count, lines }: { count: number; lines?: string | undefined }) =>
+      `${count} event${count === 1 ? ' has' : 's have'} an impossible time${lines ? ` (lines ${lines})` : ''}; they were dropped.`,
+    hint: 'Times must lie between 1990 and one day after the build; check the unit and the time zone.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_LOCKED: {
+    message: ({ path }: { path: string }) => `Another build is running in ${path}.`,
+    hint: 'Wait for it to end; a lock left by a killed build expires by itself after some seconds.',
+    audience: 'embedder',
+    retryable: true,
+  },
+  RECLOOM_DAT_MODEL_INVALID: {
+    message: ({ why }: { why: string }) => `The model cannot be used: ${why}.`,
+    hint: 'Check the file and its pinned sha256.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_DAT_MODEL_MISSING: {
+    message: ({ reference, tried }: { reference: string; tried: string }) => `The model ${reference} was not found (tried ${tried}).`,
+    hint: 'Install the model package, or give a path; hub downloads must be allowed under `models.allowDownload`.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_DAT_QUERY_REFUSED: {
+    message: ({ why }: { why: string }) => `The query was refused: ${why}.`,
+    hint: 'Give one SELECT statement over the configured files.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_SNAPSHOT_CORRUPT: {
+    message: ({ file, why }: { file: string; why: string }) => `The snapshot file ${file} is damaged: ${why}.`,
+    hint: 'The last good snapshot keeps serving; run `recloom build` again.',
+    audience: 'embedder',
+  },
+  RECLOOM_DAT_SNAPSHOT_FORMAT: {
+    message: ({ found, supported }: { found: string; supported: string }) =>
+      `The snapshot has format ${found}, this version reads ${supported}.`,
+    hint: 'Build it again with this version.',
+    audience: 'embedder',
+  },
+  RECLOOM_DAT_SNAPSHOT_MISSING: {
+    message: ({ path }: { path: string }) => `There is no published snapshot in ${path}.`,
+    hint: 'Run `recloom build` first.',
+    audience: 'embedder',
+  },
+  RECLOOM_DAT_SNAPSHOT_STALE: {
+    message: ({ name }: { name: string }) => `The snapshot was built from a config without "${name}" or with other options for it.`,
+    hint: 'Run `recloom build` after changing the config.',
+    audience: 'embedder',
+  },
+  RECLOOM_DAT_STATE_VERSION: {
+    message: ({ name, found, supported }: { name: string; found: number; supported: number }) =>
+      `The state of "${name}" has version ${found}, the plugin reads ${supported}.`,
+    hint: 'Build again with the installed plugin.',
+    audience: 'embedder',
+  },
+  RECLOOM_DAT_TOO_MANY_BAD: {
+    message: ({ count, total, share, limit, examples }: { count: number; total: number; share: string; limit: string; examples: string }) =>
+      `${count} of ${total} rows (${share}) are unreadable, more than the allowed ${limit}: ${examples}.`,
+    hint: 'Correct the data or the column types, or raise `maxBadShare`.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_UNKNOWN_ITEMS: {
+    message: ({ count }: { count: number }) =>
+      `${count} event${count === 1 ? '' : 's'} name items that are not in the catalogue; they were dropped.`,
+    hint: 'Add the items, or let the events bring their own catalogue.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_UNREADABLE: {
+    message: ({ path, why }: { path: string; why: string }) => `${path} cannot be read: ${why}.`,
+    hint: 'Check that the file is what its name says and is complete.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_WRITE: {
+    message: ({ path, why }: { path: string; why: string }) => `Writing ${path} failed: ${why}.`,
+    hint: 'Free disk space or check permissions; the published snapshot is unchanged.',
+    audience: 'embedder',
+    retryable: true,
+  },
+  RECLOOM_DI_DUPLICATE: {
+    message: ({ token }: { token: string }) => `The service "${token}" is provided twice.`,
+    hint: 'Keep one of the two entries in `provide`.',
+    audience: 'embedder',
+  },
+  RECLOOM_DI_FAILED: {
+    message: ({ what }: { what: string }) => `Wiring failed: ${what}.`,
+    hint: 'The cause is attached.',
+    audience: 'embedder',
+  },
+  RECLOOM_DI_MISSING: {
+    message: ({ token, name }: { token: string; name: string }) => `"${name}" needs the service "${token}", which nobody provides.`,
+    hint: 'Pass it: openPipeline(config, { provide: [[token, value]] }).',
+    audience: 'embedder',
+  },
+  RECLOOM_KRN_NOT_POSITIVE_DEFINITE: {
+    message: (_: Record<string, never>) => 'A matrix is not positive definite.',
+    hint: 'Raise the regularisation (lambda).',
+    audience: 'plugin author',
+  },
+  RECLOOM_KRN_OUT_OF_MEMORY: {
+    message: (_: Record<string, never>) => 'The kernels ran out of memory.',
+    hint: 'Lower the number of items or neighbours, or the width of the vectors.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_KRN_SHAPE: {
+    message: ({ why }: { why: string }) => `A kernel was called with arrays that do not fit: ${why}.`,
+    hint: 'Report it to the author of the plugin.',
+    audience: 'plugin author',
+  },
+  RECLOOM_LAW_NON_FINITE: {
+    message: ({ name, count }: { name: string; count: number }) =>
+      `"${name}" gave ${count} score${count === 1 ? '' : 's'} that are not finite; they sink below all others.`,
+    hint: 'Look for missing features or a division by zero in the component.',
+    audience: 'plugin author',
+  },
+  RECLOOM_LAW_ROWS: {
+    message: ({ name, count }: { name: string; count: number }) =>
+      `"${name}" returned ${count} row${count === 1 ? '' : 's'} out of range or twice; they were ignored.`,
+    hint: 'The component breaks its contract; report it to the author of the plugin.',
+    audience: 'plugin author',
+  },
+  RECLOOM_LAW_SHAPE: {
+    message: ({ name, expected, found }: { name: string; expected: string; found: string }) =>
+      `"${name}" returned ${found} where ${expected} was expected.`,
+    hint: 'The component breaks its contract; report it to the author of the plugin.',
+    audience: 'plugin author',
+  },
+  RECLOOM_LAW_TOO_MANY: {
+    message: ({ name, limit }: { name: string; limit: number }) =>
+      `"${name}" proposed more than the ${limit} it was asked for; the rest was cut.`,
+    hint: 'The component breaks its contract; report it to the author of the plugin.',
+    audience: 'plugin author',
+  },
+  RECLOOM_PLG_API_VERSION: {
+    message: ({ plugin, found, supported }: { plugin: string; found: string; supported: number }) =>
+      `Plugin "${plugin}" was made for plugin API ${found}, this version speaks ${supported}.`,
+    hint: 'Install a matching version of the plugin.',
+    audience: 'plugin author',
+  },
+  RECLOOM_PLG_COMPONENT_FAILED: {
+    message: ({ what }: { what: string }) => `The component failed in ${what}.`,
+    hint: 'The cause is attached; report it to the author of the plugin.',
+    audience: 'plugin author',
+  },
+  RECLOOM_PLG_INVALID: {
+    message: ({ plugin, why }: { plugin: string; why: string }) => `"${plugin}" is not a plugin: ${why}.`,
+    hint: 'The default export of a plugin package must be the result of definePlugin().',
+    audience: 'plugin author',
+  },
+  RECLOOM_PLG_LIBRARY_MISSING: {
+    message: ({ packageName, range }: { packageName: string; range: string }) => `The library ${packageName} (${range}) is not installed.`,
+    hint: 'Install it beside the plugin that needs it: npm install the named package and range.',
+    audience: 'embedder',
+  },
+  RECLOOM_PLG_LOAD: {
+    message: ({ plugin, why }: { plugin: string; why: string }) => `Plugin "${plugin}" failed while loading: ${why}.`,
+    hint: 'The cause is attached; reinstalling the plugin often helps.',
+    audience: 'plugin author',
+  },
+  RECLOOM_PRV_FAILED_CLOSED: {
+    message: ({ name }: { name: string }) =>
+      `The privacy filter "${name}" failed; nothing personal was read and nothing it guards was returned.`,
+    hint: 'The cause is in the log.',
+    audience: 'embedder',
+    retryable: true,
+  },
+  RECLOOM_PRV_NOT_GRANTED: {
+    message: ({ name, labels }: { name: string; labels: string }) => `"${name}" was left out: the request does not grant ${labels}.`,
+    hint: 'Normal without consent; send `purposes` or provide a consent service if the person has agreed.',
+    audience: 'embedder',
+  },
+  RECLOOM_RUN_ABORTED: {
+    message: (_: Record<string, never>) => 'The request was aborted.',
+    hint: 'Nothing to do: the caller cancelled it.',
+    audience: 'embedder',
+    retryable: true,
+  },
+  RECLOOM_RUN_CLOSED: {
+    message: (_: Record<string, never>) => 'The pipeline is closed.',
+    hint: 'Open a new one.',
+    audience: 'embedder',
+  },
+  RECLOOM_RUN_LIMIT: {
+    message: ({ found, maximum }: { found: string; maximum: number }) =>
+      `"limit" must be a whole number from 1 to ${maximum}, not ${found}.`,
+    hint: 'Correct `limit`.',
+    audience: 'embedder',
+  },
+  RECLOOM_RUN_NEEDS: {
+    message: ({ surface, needs }: { surface: string; needs: string }) => `Surface "${surface}" must be asked with ${needs}.`,
+    hint: 'Add it to the request or ask another surface.',
+    audience: 'embedder',
+  },
+  RECLOOM_RUN_NODE_FAILED: {
+    message: ({ name, what }: { name: string; what: string }) => `"${name}" failed while ${what} and was left out.`,
+    hint: 'The cause is in the log; the answer was given without it.',
+    audience: 'plugin author',
+    retryable: true,
+  },
+  RECLOOM_RUN_OVERLOADED: {
+    message: ({ what }: { what: string }) => `${what} is overloaded.`,
+    hint: 'Try again later or add workers.',
+    audience: 'embedder',
+    retryable: true,
+  },
+  RECLOOM_RUN_REQUEST: {
+    message: ({ why }: { why: string }) => `The request is not valid: ${why}.`,
+    hint: 'Correct the request.',
+    audience: 'embedder',
+  },
+  RECLOOM_RUN_REQUIRED_FAILED: {
+    message: ({ name }: { name: string }) => `The required component "${name}" failed.`,
+    hint: 'The cause is attached.',
+    audience: 'embedder',
+    retryable: true,
+  },
+  RECLOOM_RUN_TEXT_TOO_LONG: {
+    message: ({ length, maximum }: { length: number; maximum: number }) => `The text has ${length} characters; it was cut at ${maximum}.`,
+    hint: 'Send what the person typed, not whole documents.',
+    audience: 'embedder',
+  },
+  RECLOOM_RUN_TIMEOUT: {
+    message: ({ name, timeoutMs }: { name: string; timeoutMs: number }) =>
+      `"${name}" did not answer within ${timeoutMs} ms and was left out.`,
+    hint: "Raise `limits.timeoutMs`, lower the component's limit, or look at its timings.",
+    audience: 'embedder',
+    retryable: true,
+  },
+  RECLOOM_RUN_TOO_FEW: {
+    message: ({ found, wanted }: { found: number; wanted: number }) => `Only ${found} of ${wanted} items are left after filtering.`,
+    hint: 'Add a source marked `fallback: true`, raise source limits or relax filters.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_RUN_UNKNOWN_ITEMS: {
+    message: ({ count }: { count: number }) =>
+      `${count} item id${count === 1 ? ' is' : 's are'} not in the catalogue and were passed over.`,
+    hint: 'Normal for new items; upsert them to make them known.',
+    audience: 'embedder',
+  },
+  RECLOOM_RUN_UNKNOWN_SURFACE: {
+    message: ({ surface, suggestion, available }: { surface: string; suggestion?: string | undefined; available: string }) =>
+      `There is no surface "${surface}"${suggestion ? `; did you mean "${suggestion}"?` : '.'} The config has: ${available}.`,
+    hint: "Name one of the config's surfaces.",
+    audience: 'embedder',
+  },
+  RECLOOM_RUN_WORKER_DIED: {
+    message: ({ what }: { what: string }) => `A worker of ${what} died; its calls failed and it was replaced.`,
+    hint: 'Try again.',
+    audience: 'embedder',
+    retryable: true,
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errorCodes;
+/** The values the message of a code needs. */
+export type ErrorParameters<Code extends ErrorCode> = Parameters<(typeof errorCodes)[Code]['message']>[0];
+
+/** The anchor of a code in `docs/reference/errors.md`. */
+export function errorAnchor(code: string): string {
+  return `docs/reference/errors.md#${code.toLowerCase()}`;
+}

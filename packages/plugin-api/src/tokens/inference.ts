@@ -1,0 +1,57 @@
+import type { Warning } from '../errors/warning.js';
+import { createToken } from './token.js';
+
+export type InferenceElementType = 'float32' | 'int64' | 'int32' | 'uint8' | 'int8' | 'bool';
+
+/** A dense tensor, row-major. int64 data are `BigInt64Array`. The receiver of a result owns it; inputs stay the caller's and are copied. */
+export interface InferenceTensor {
+  readonly type: InferenceElementType;
+  readonly dims: readonly number[];
+  readonly data: Float32Array | BigInt64Array | Int32Array | Uint8Array | Int8Array;
+}
+
+/** What a graph declares about one input or output; a dynamic dimension is its name or -1. */
+export interface InferenceTensorInfo {
+  readonly name: string;
+  readonly type: string;
+  readonly dims: readonly (number | string)[];
+}
+
+export type InferenceDevice = 'auto' | 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
+
+export interface ModelRequest {
+  /** Absolute path of the `.onnx` file. */
+  readonly file: string;
+  /** Hex SHA-256 the file must have; a wrong one is refused before anything runs. */
+  readonly sha256?: string;
+  /** Providers in the order they are tried; default `['auto']`. */
+  readonly device?: InferenceDevice | readonly InferenceDevice[];
+}
+
+export interface InferenceRunOptions {
+  /** Names of the outputs wanted; all when absent. */
+  readonly outputs?: readonly string[];
+  readonly signal?: AbortSignal;
+  /** A call not started by then is not run and fails as retryable. Milliseconds on the monotonic clock of this process (`performance.now()`). */
+  readonly deadlineMs?: number;
+}
+
+/** One loaded model. Safe to call concurrently: calls queue for the worker. */
+export interface InferenceSession {
+  readonly inputs: readonly InferenceTensorInfo[];
+  readonly outputs: readonly InferenceTensorInfo[];
+  /** The provider in use, e.g. `cpu`. */
+  readonly provider: string;
+  /** Providers that were tried and failed before it. */
+  readonly warnings: readonly Warning[];
+  run(feeds: Readonly<Record<string, InferenceTensor>>, options?: InferenceRunOptions): Promise<Record<string, InferenceTensor>>;
+  /** Gives the session back; the worker forgets the model when nobody uses it. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Runs ONNX models off the host's event loop. Sessions are shared by content hash. */
+export interface Inference {
+  load(model: ModelRequest, signal?: AbortSignal): Promise<InferenceSession>;
+}
+
+export const inferenceToken = createToken<Inference>('recloom.inference', 'runs ONNX models off the event loop');
