@@ -65,6 +65,8 @@ export interface Capabilities {
 export interface FitContext<Options, Needs extends NeedsSpec, Inputs extends InputsSpec> {
   /** The component's name in the config. */
   readonly name: string;
+  /** Absolute path of the folder that holds the config file; relative paths in options start here. */
+  readonly directory: string;
   readonly options: Options;
   readonly deps: ResolvedNeeds<Needs>;
   readonly inputs: ResolvedInputs<Inputs>;
@@ -83,6 +85,8 @@ export interface FitContext<Options, Needs extends NeedsSpec, Inputs extends Inp
 /** Serve plane: what `create` gets. A fitted component finds its tensors in `state`. */
 export interface CreateContext<Options, Needs extends NeedsSpec, Inputs extends InputsSpec> {
   readonly name: string;
+  /** Absolute path of the folder that holds the config file; relative paths in options start here. */
+  readonly directory: string;
   readonly options: Options;
   readonly deps: ResolvedNeeds<Needs>;
   readonly inputs: ResolvedInputs<Inputs>;
