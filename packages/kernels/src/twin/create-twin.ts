@@ -1,0 +1,19 @@
+import type { KernelTable } from '../kernel-table.js';
+import { denseTwin } from './dense.js';
+import { factorizationTwin } from './factorization.js';
+import { MemoryViews } from './memory-views.js';
+import { selectionTwin } from './selection.js';
+import { sparseTwin } from './sparse.js';
+import { walksTwin } from './walks.js';
+
+/** The plain TypeScript implementation over one memory: fallback, and oracle of the tests. */
+export function createTwin(buffer: () => SharedArrayBuffer): KernelTable {
+  const memory = new MemoryViews(buffer);
+  return {
+    ...denseTwin(memory),
+    ...selectionTwin(memory),
+    ...sparseTwin(memory),
+    ...factorizationTwin(memory),
+    ...walksTwin(memory),
+  };
+}
