@@ -1,1 +1,56 @@
-export {};
+export {
+  booleanColumn,
+  categoryColumn,
+  imageColumn,
+  listColumn,
+  numberColumn,
+  type TestTable,
+  tableFrom,
+  textColumn,
+} from './host/columns.js';
+export { simpleExpressions } from './host/expressions.js';
+export {
+  type HistoryShape,
+  historyFrom,
+  historyViewFrom,
+  historyViewOf,
+  type TestEvent,
+  type TestUserEvent,
+} from './host/history.js';
+export {
+  type AnyInstance,
+  type ComponentSetup,
+  copyState,
+  createTestHost,
+  fitComponent,
+  openComponent,
+  type TestHost,
+  type TestHostOptions,
+  type TestInput,
+  type TestInputs,
+  validateOptions,
+} from './host/host.js';
+export {
+  allLabels,
+  type CandidateParts,
+  candidateBatch,
+  featureMatrix,
+  type RequestParts,
+  rankedList,
+  requestBatch,
+  requestView,
+  resultList,
+} from './host/requests.js';
+export {
+  consentFrom,
+  fixedClock,
+  type LogRecord,
+  type MetricRecord,
+  memoryKeyValueStore,
+  recordingLogger,
+  recordingMetrics,
+  seededRandom,
+  silentTracer,
+  singleThreadCompute,
+} from './host/services.js';
+export { type Shop, type ShopSize, syntheticShop } from './host/shop.js';
