@@ -8,8 +8,11 @@ export type FeatureScope = 'item' | 'query' | 'candidate';
 export interface ExtractBatch {
   readonly scope: FeatureScope;
   readonly count: number;
-  /** By input name; each has `count` rows. At query scope the text of the search stands in for a text input, its picture for an image input. */
-  readonly columns: Readonly<Record<string, Column>>;
+  /**
+   * By input name: one column per field the config gave it, each with `count` rows. At query scope one column: the text
+   * of the search stands in for a text input, its picture for an image input.
+   */
+  readonly columns: Readonly<Record<string, readonly Column[]>>;
   /** Item rows, at item scope; empty otherwise. */
   readonly rows: Int32Array;
   /** Present at candidate scope. */
