@@ -26,7 +26,8 @@ export const errorCodes = {
     audience: 'pipeline author',
   },
   RECLOOM_CFG_BASE_MISSING: {
-    message: ({ base }: { base: string }) => `The base "${base}" was not found.`,
+    message: ({ base, suggestion }: { base: string; suggestion?: string | undefined }) =>
+      `The base "${base}" was not found${suggestion ? `; did you mean "${suggestion}"?` : '.'}`,
     hint: 'A base is a file path relative to this file, or a preset such as recloom:shop (package @recloom/presets).',
     audience: 'pipeline author',
   },

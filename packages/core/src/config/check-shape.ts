@@ -1,0 +1,260 @@
+import type { z } from 'zod';
+import { configSchema, namePattern, patternWords, reservedNames, type WrittenConfig } from './config-schema.js';
+import { type ConfigNode, findNode, toPlain, withoutPath } from './located-node.js';
+import type { ProblemCollector } from './problems.js';
+import { suggest } from './suggest.js';
+import type { ConfigPath } from './types.js';
+
+type Issue = z.core.$ZodIssue;
+
+export interface ShapeResult {
+  /** Undefined when too little is right to go on with. */
+  readonly written: WrittenConfig | undefined;
+  /** The tree without its wrong parts. */
+  readonly root: ConfigNode;
+  /** Components and surfaces that exist in the file but were left out, wholly or in part, because of a problem. */
+  readonly broken: ReadonlySet<string>;
+}
+
+/** Rounds of "take the wrong parts out and look again"; each makes the tree smaller, two are the most seen. */
+const mostRounds = 8;
+
+/**
+ * Checks the merged document against the shape of a config and adds every problem. What is wrong is taken out, so that the
+ * rest can still be planned and its problems found in the same run.
+ */
+export function checkShape(merged: ConfigNode, collector: ProblemCollector): ShapeResult {
+  let root = merged;
+  const broken = new Set<string>();
+  const remove = (path: ConfigPath): void => {
+    if (path.length >= 2 && (path[0] === 'components' || path[0] === 'surfaces')) broken.add(String(path[1]));
+    root = withoutPath(root, path);
+  };
+  checkFormat(root, collector);
+  checkNames(root, collector, remove);
+  checkStages(root, collector, remove);
+  for (let round = 0; round < mostRounds; round++) {
+    const result = configSchema.safeParse(toPlain(root));
+    if (result.success) return { written: result.data, root, broken };
+    let usable = true;
+    // Later elements of a list first, so that taking one out does not move the others.
+    for (const issue of flatten(result.error.issues).toReversed()) {
+      const wrong = report(issue, root, collector, round === 0);
+      if (wrong === undefined) usable = false;
+      else for (const path of wrong) remove(path);
+    }
+    if (!usable) break;
+  }
+  return { written: undefined, root, broken };
+}
+
+/** Adds the problem an issue stands for; gives the paths to take out, or undefined when nothing can be done without it. */
+function report(issue: Issue, root: ConfigNode, collector: ProblemCollector, first: boolean): readonly ConfigPath[] | undefined {
+  const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
+  const key = dotted(path);
+  if (issue.code === 'unrecognized_keys') {
+    const allowed = allowedKeys(path);
+    const missing = allowed.filter((name) => !findNode(root, [...path, name]).exact);
+    for (const name of issue.keys) {
+      const suggestion = suggest(name, missing) ?? misplaced(name, path);
+      const parameters = { key: name, suggestion, allowed: suggestion === undefined ? allowed.join(', ') : undefined };
+      if (first) collector.add('RECLOOM_CFG_UNKNOWN_KEY', parameters, [...path, name], 'key');
+    }
+    return issue.keys.map((name) => [...path, name]);
+  }
+  const found = findNode(root, path);
+  if (!found.exact) {
+    const format = path.length === 1 && path[0] === 'format';
+    if (first) collector.add('RECLOOM_CFG_MISSING_KEY', { key: format ? 'format: "1.0"' : key }, path.slice(0, -1), 'key');
+    // Without its `use` a component is nothing; without name, data, components or surfaces the document is none.
+    return path.length > 1 ? [path.slice(0, -1)] : undefined;
+  }
+  const written = found.node.kind === 'scalar' ? found.node.value : undefined;
+  if (first && key !== 'format') collector.add('RECLOOM_CFG_TYPE', { key, why: explain(issue, found.node, written) }, path);
+  return path.length > 0 && !(path.length === 1 && ['name', 'format', 'data', 'components', 'surfaces'].includes(key)) ? [path] : undefined;
+}
+
+/** Of a union, the issues of the branch that was meant: the one whose outermost type fits what is written. */
+function flatten(issues: readonly Issue[]): readonly Issue[] {
+  return issues.flatMap((issue): readonly Issue[] => {
+    if (issue.code !== 'invalid_union') return [issue];
+    const branches = issue.errors as unknown as readonly (readonly Issue[])[];
+    const meant = branches.find((branch) =>
+      branch.every((inner) => inner.path.length > 0 || (inner.code !== 'invalid_type' && inner.code !== 'invalid_value')),
+    );
+    if (meant === undefined) return [issue];
+    return flatten(meant.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }) as Issue));
+  });
+}
+
+const typeWords: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'a mapping of keys',
+  record: 'a mapping of names',
+};
+
+function explain(issue: Issue, node: ConfigNode, written: unknown): string {
+  const found = describe(node, written);
+  switch (issue.code) {
+    case 'invalid_type':
+      return `expected ${typeWords[issue.expected] ?? issue.expected}, found ${found}${quotingAdvice(issue.expected, written)}`;
+    case 'invalid_value': {
+      const values = issue.values.map((value) => String(value));
+      const suggestion = typeof written === 'string' ? suggest(written, values) : undefined;
+      return `expected ${oneOf(values)}, found ${found}${suggestion === undefined ? '' : `; did you mean "${suggestion}"?`}`;
+    }
+    case 'invalid_format':
+      return `expected ${patternWords[(issue as { pattern?: string }).pattern ?? ''] ?? issue.message}, found ${found}`;
+    case 'too_small':
+      return issue.origin === 'string' ? 'it is empty' : `it must be at least ${issue.minimum}, found ${found}`;
+    case 'too_big':
+      return `it must be at most ${issue.maximum}, found ${found}`;
+    case 'invalid_union': {
+      const branches = issue.errors as unknown as readonly (readonly Issue[])[];
+      const expected = branches.flatMap((branch) =>
+        branch.flatMap((inner) => (inner.code === 'invalid_type' ? [typeWords[inner.expected] ?? inner.expected] : [])),
+      );
+      return `expected ${[...new Set(expected)].join(' or ')}, found ${found}`;
+    }
+    default:
+      return issue.message;
+  }
+}
+
+function describe(node: ConfigNode, written: unknown): string {
+  if (node.kind === 'mapping') return 'a mapping';
+  if (node.kind === 'list') return 'a list';
+  if (written === null) return 'nothing';
+  // A value from the environment may be a secret.
+  if (node.template !== undefined) return 'a value from the environment';
+  if (typeof written === 'string') return `the text "${written.length > 60 ? `${written.slice(0, 60)}…` : written}"`;
+  return typeof written === 'boolean' ? String(written) : `the number ${String(written)}`;
+}
+
+function quotingAdvice(expected: string, written: unknown): string {
+  if (expected === 'string' && (typeof written === 'number' || typeof written === 'boolean')) return ' (put it in quotes)';
+  if (expected === 'array' && typeof written === 'string') return ` (write [${written}])`;
+  return '';
+}
+
+function oneOf(values: readonly string[]): string {
+  return values.length === 1 ? (values[0] as string) : `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
+}
+
+function checkFormat(root: ConfigNode, collector: ProblemCollector): void {
+  const found = findNode(root, ['format']);
+  if (!found.exact || found.node.kind !== 'scalar') return;
+  const { value } = found.node;
+  if (value !== '1.0' && value !== 1) collector.add('RECLOOM_CFG_FORMAT', { found: String(value), supported: '"1.0"' }, ['format']);
+}
+
+function checkNames(root: ConfigNode, collector: ProblemCollector, remove: (path: ConfigPath) => void): void {
+  for (const [section, what] of [
+    ['components', 'component'],
+    ['surfaces', 'surface'],
+  ] as const) {
+    const found = findNode(root, [section]);
+    if (!found.exact || found.node.kind !== 'mapping') continue;
+    for (const name of found.node.entries.keys()) {
+      const reserved = reservedNames.includes(name);
+      if (namePattern.test(name) && !reserved) continue;
+      const why = reserved
+        ? `the name of a ${what} may not be "${name}", which expressions read as a value`
+        : `the name of a ${what} must begin with a letter and hold only letters, digits and "_", because expressions use it`;
+      collector.add('RECLOOM_CFG_TYPE', { key: `${section}.${name}`, why }, [section, name], 'key');
+      remove([section, name]);
+    }
+  }
+}
+
+/** Rules that a schema of one value cannot say: privacy is never skipped, no component stands twice in a stage, sources exist. */
+function checkStages(root: ConfigNode, collector: ProblemCollector, remove: (path: ConfigPath) => void): void {
+  const surfaces = findNode(root, ['surfaces']);
+  if (!surfaces.exact || surfaces.node.kind !== 'mapping') return;
+  for (const [surface, { node }] of surfaces.node.entries) {
+    if (node.kind !== 'mapping') continue;
+    const sources = node.entries.get('sources')?.node;
+    const none =
+      sources === undefined ||
+      (sources.kind === 'list' && sources.items.length === 0) ||
+      (sources.kind === 'mapping' && sources.entries.size === 0);
+    if (none) collector.add('RECLOOM_CFG_NO_SOURCES', { surface }, ['surfaces', surface], 'key');
+    for (const stage of ['sources', 'filters', 'features', 'scorers', 'privacy', 'effects']) {
+      const list = node.entries.get(stage)?.node;
+      if (list?.kind !== 'list') continue;
+      const seen = new Set<string>();
+      for (const [index, item] of [...list.items.entries()].toReversed()) {
+        const path = ['surfaces', surface, stage, index];
+        const use = item.kind === 'mapping' ? item.entries.get('use')?.node : item;
+        const name = use?.kind === 'scalar' ? String(use.value) : '';
+        const earlier = list.items.findIndex((other) => nameOf(other) === name && name !== '');
+        if (earlier >= 0 && earlier < index && !seen.has(`${index}`)) {
+          collector.add('RECLOOM_CFG_TYPE', { key: dotted(['surfaces', surface, stage]), why: `it names "${name}" twice` }, path);
+          remove(path);
+          seen.add(`${index}`);
+        }
+      }
+    }
+    const privacy = node.entries.get('privacy')?.node;
+    if (privacy?.kind !== 'list') continue;
+    for (const [index, item] of privacy.items.entries()) {
+      const onError = item.kind === 'mapping' ? item.entries.get('onError')?.node : undefined;
+      if (onError?.kind === 'scalar' && onError.value === 'skip') {
+        collector.add('RECLOOM_CFG_PRIVACY_SKIP', { name: nameOf(item) }, ['surfaces', surface, 'privacy', index, 'onError']);
+      }
+    }
+  }
+}
+
+function nameOf(item: ConfigNode): string {
+  const use = item.kind === 'mapping' ? item.entries.get('use')?.node : item;
+  return use?.kind === 'scalar' && typeof use.value === 'string' ? use.value : '';
+}
+
+/** The keys the schema allows at a path, in its order. */
+export function allowedKeys(path: ConfigPath): readonly string[] {
+  let schemas: z.core.$ZodType[] = [configSchema];
+  for (const step of path) schemas = schemas.flatMap(alternatives).flatMap((schema) => child(schema, step));
+  const keys = schemas.flatMap(alternatives).flatMap((schema) => Object.keys(definition(schema).shape ?? {}));
+  return [...new Set(keys)].filter((key) => key !== '$schema');
+}
+
+interface SchemaDefinition {
+  readonly shape?: Readonly<Record<string, z.core.$ZodType>>;
+  readonly innerType?: z.core.$ZodType;
+  readonly valueType?: z.core.$ZodType;
+  readonly element?: z.core.$ZodType;
+  readonly options?: readonly z.core.$ZodType[];
+}
+
+function definition(schema: z.core.$ZodType): SchemaDefinition {
+  return schema._zod.def as SchemaDefinition;
+}
+
+function alternatives(schema: z.core.$ZodType): z.core.$ZodType[] {
+  const { innerType, options } = definition(schema);
+  if (innerType !== undefined) return alternatives(innerType);
+  return options === undefined ? [schema] : options.flatMap(alternatives);
+}
+
+function child(schema: z.core.$ZodType, step: string | number): z.core.$ZodType[] {
+  const { shape, valueType, element } = definition(schema);
+  const next = typeof step === 'number' ? element : (shape?.[step] ?? valueType);
+  return next === undefined ? [] : [next];
+}
+
+/** Options and inputs are often written one level too high. */
+function misplaced(name: string, path: ConfigPath): string | undefined {
+  const component = (path[0] === 'components' && path.length === 2) || (path[0] === 'data' && path.length === 2);
+  return component && /^[a-z][A-Za-z0-9]*$/.test(name) && !['options', 'inputs'].includes(name) ? `with: { ${name}: … }` : undefined;
+}
+
+/** A path as one writes it: `surfaces.home.filters[1].onError`. */
+export function dotted(path: ConfigPath): string {
+  const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
+  return text.startsWith('.') ? text.slice(1) : text;
+}
