@@ -313,14 +313,14 @@ export const walkChunkSteps = 16_384;
 /** Interleaved walkers per chunk. */
 export const walkersPerChunk = 8;
 
-/** 64-bit keys that a top-k selection needs as workspace. */
-export function selectionCapacity(k: number): number {
-  return 2 * k + 256;
+/** Bytes of workspace that a top-k selection needs: its state and twice as many keys as it keeps. */
+export function selectionBytes(k: number): number {
+  return 64 + (2 * k + 256) * 8;
 }
 /** Bytes of workspace for one thread of `sparseProductTopKRows`. */
 export function productWorkspaceBytes(rightColumnCount: number, k: number): number {
   // Accumulator, row stamps and touched columns (the stamps must start as zero), then the keys.
-  return Math.ceil((rightColumnCount * 12) / 64) * 64 + selectionCapacity(k) * 8;
+  return Math.ceil((rightColumnCount * 12) / 64) * 64 + selectionBytes(k);
 }
 /** Bytes of workspace for one thread of `randomWalks`: node and two words of generator per walker. */
 export const walkWorkspaceBytes = walkersPerChunk * 12;

@@ -1,5 +1,5 @@
 import { KernelError, requireShape } from './kernel-error.js';
-import { type KernelTable, selectionCapacity } from './kernel-table.js';
+import { type KernelTable, selectionBytes } from './kernel-table.js';
 import { compileModule, instantiateModule } from './load-module.js';
 import { type KernelArray, KernelMemory, type MemoryHandle } from './memory.js';
 import type { Plan } from './plan.js';
@@ -372,7 +372,7 @@ export class Kernels {
       const rows = memory.takeScratch(queryCount * kept * 4);
       const scores = memory.takeScratch(queryCount * kept * 4);
       const counts = memory.takeScratch(queryCount * 4);
-      const workspace = memory.takeScratch(queryCount * (selectionCapacity(kept) * 8 + 64));
+      const workspace = memory.takeScratch(queryCount * selectionBytes(kept));
       this.table.scanTopKMany(
         this.#input(matrix),
         rowCount,
@@ -461,7 +461,7 @@ export class Kernels {
         this.#input(options.mask),
         candidateRows,
         candidateScores,
-        memory.takeScratch(selectionCapacity(proposed) * 8),
+        memory.takeScratch(selectionBytes(proposed)),
       );
       // The rows that the int8 pass proposed, re-ranked by their exact score.
       return this.table.rerankTopK(
@@ -522,7 +522,7 @@ export class Kernels {
     try {
       const rows = memory.takeScratch(kept * 4);
       const scores = memory.takeScratch(kept * 4);
-      const workspace = memory.takeScratch(selectionCapacity(kept) * 8);
+      const workspace = memory.takeScratch(selectionBytes(kept));
       const count = select(kept, rows, scores, workspace);
       return {
         rows: new Int32Array(memory.buffer, rows, count).slice(),

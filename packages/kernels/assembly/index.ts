@@ -1,0 +1,27 @@
+// Entry of the WebAssembly module: the kernels of ../src/kernel-table.ts, by the same names.
+export {
+  accumulateRows,
+  accumulateSparseRows,
+  dot,
+  gatherDot,
+  gatherRows,
+  multiplyRows,
+  normalizeRows,
+  sparseDenseDot,
+  sparseDot,
+  streamRead,
+} from './dense';
+export {
+  choleskyPanel,
+  choleskyPivot,
+  choleskySolve,
+  rankUpdate,
+  sweepPanel,
+  sweepPivot,
+  sweepStore,
+  sweepStorePivot,
+} from './factorization';
+export { quantizedTopK, quantizeRows, rerankTopK, scanTopK, scanTopKMany } from './scan';
+export { topK } from './selection';
+export { gramRows, mirrorLower, sparseDenseRows, sparseProductTopKRows } from './sparse';
+export { randomWalks } from './walks';

@@ -1,0 +1,230 @@
+// Top-k selection. A candidate is one unsigned 64-bit key: the score's bits, mapped so that integers
+// order as floats do, above the inverted row. So one integer comparison orders by score and then by
+// row, all keys differ, and the outcome does not depend on the order of offers.
+//
+// Candidates that beat the threshold are appended; when the buffer is full, a quickselect keeps the
+// best k and raises the threshold. That is one well-predicted comparison per row.
+
+const COUNT: usize = 0;
+const THRESHOLD: usize = 4;
+const KEPT: usize = 8;
+const CAPACITY: usize = 12;
+const KEYS: usize = 64;
+
+export function selectionBytes(k: i32): usize {
+  return KEYS + <usize>(2 * k + 256) * 8;
+}
+
+export function beginSelection(state: usize, k: i32): void {
+  store<i32>(state, 0, COUNT);
+  store<f32>(state, f32.NEGATIVE_INFINITY, THRESHOLD);
+  store<i32>(state, k, KEPT);
+  store<i32>(state, 2 * k + 256, CAPACITY);
+}
+
+// @ts-ignore: decorator
+@inline
+export function thresholdOf(state: usize): f32 {
+  return load<f32>(state, THRESHOLD);
+}
+
+// @ts-ignore: decorator
+@inline
+function keyOf(score: f32, row: i32): u64 {
+  // Adding zero turns -0 into 0, so that the two tie.
+  const bits = reinterpret<u32>(score + <f32>0);
+  const ordered = bits ^ (<u32>(<i32>bits >> 31) | 0x80000000);
+  return (<u64>ordered << 32) | <u64>(~(<u32>row));
+}
+
+// @ts-ignore: decorator
+@inline
+function scoreOf(key: u64): f32 {
+  const ordered = <u32>(key >> 32);
+  return reinterpret<f32>(ordered ^ (<u32>(<i32>(~ordered) >> 31) | 0x80000000));
+}
+
+// @ts-ignore: decorator
+@inline
+function rowOf(key: u64): i32 {
+  return <i32>(~(<u32>key));
+}
+
+/** Adds a candidate that reached the threshold. */
+export function admit(state: usize, score: f32, row: i32): void {
+  // The negated form also refuses NaN.
+  if (!(score <= f32.MAX_VALUE && score >= -f32.MAX_VALUE)) return;
+  const count = load<i32>(state, COUNT);
+  store<u64>(state + KEYS + (<usize>count << 3), keyOf(score, row));
+  store<i32>(state, count + 1, COUNT);
+  if (count + 1 == load<i32>(state, CAPACITY)) compact(state);
+}
+
+function compact(state: usize): void {
+  const count = load<i32>(state, COUNT);
+  const k = load<i32>(state, KEPT);
+  if (count <= k) return;
+  partitionBest(state + KEYS, count, k);
+  let worst: u64 = u64.MAX_VALUE;
+  for (let index = 0; index < k; index++) {
+    const key = load<u64>(state + KEYS + (<usize>index << 3));
+    if (key < worst) worst = key;
+  }
+  store<i32>(state, k, COUNT);
+  store<f32>(state, scoreOf(worst), THRESHOLD);
+}
+
+/** Moves the `k` largest of `count` keys to the front (Hoare's quickselect, median of three). */
+function partitionBest(keys: usize, count: i32, k: i32): void {
+  let low = 0;
+  let high = count - 1;
+  while (low < high) {
+    const pivot = medianOfThree(keys, low, high);
+    let left = low;
+    let right = high;
+    while (left <= right) {
+      while (load<u64>(keys + (<usize>left << 3)) > pivot) left++;
+      while (load<u64>(keys + (<usize>right << 3)) < pivot) right--;
+      if (left <= right) {
+        swap(keys, left, right);
+        left++;
+        right--;
+      }
+    }
+    if (k - 1 <= right) high = right;
+    else if (k - 1 >= left) low = left;
+    else return;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function medianOfThree(keys: usize, low: i32, high: i32): u64 {
+  const first = load<u64>(keys + (<usize>low << 3));
+  const middle = load<u64>(keys + (<usize>((low + high) >> 1) << 3));
+  const last = load<u64>(keys + (<usize>high << 3));
+  if (first > middle) {
+    if (middle > last) return middle;
+    return first > last ? last : first;
+  }
+  if (first > last) return first;
+  return middle > last ? last : middle;
+}
+
+// @ts-ignore: decorator
+@inline
+function swap(keys: usize, left: i32, right: i32): void {
+  const leftAddress = keys + (<usize>left << 3);
+  const rightAddress = keys + (<usize>right << 3);
+  const key = load<u64>(leftAddress);
+  store<u64>(leftAddress, load<u64>(rightAddress));
+  store<u64>(rightAddress, key);
+}
+
+/** Sorts keys from large to small: quicksort down to short runs, then one insertion sort. */
+export function sortDescending(keys: usize, count: i32): void {
+  quicksort(keys, 0, count - 1);
+  for (let index = 1; index < count; index++) {
+    const key = load<u64>(keys + (<usize>index << 3));
+    let position = index - 1;
+    while (position >= 0 && load<u64>(keys + (<usize>position << 3)) < key) {
+      store<u64>(keys + (<usize>(position + 1) << 3), load<u64>(keys + (<usize>position << 3)));
+      position--;
+    }
+    store<u64>(keys + (<usize>(position + 1) << 3), key);
+  }
+}
+
+function quicksort(keys: usize, low: i32, high: i32): void {
+  while (high - low > 16) {
+    const pivot = medianOfThree(keys, low, high);
+    let left = low;
+    let right = high;
+    while (left <= right) {
+      while (load<u64>(keys + (<usize>left << 3)) > pivot) left++;
+      while (load<u64>(keys + (<usize>right << 3)) < pivot) right--;
+      if (left <= right) {
+        swap(keys, left, right);
+        left++;
+        right--;
+      }
+    }
+    // Recursion into the shorter side bounds the depth.
+    if (right - low < high - left) {
+      quicksort(keys, low, right);
+      low = left;
+    } else {
+      quicksort(keys, left, high);
+      high = right;
+    }
+  }
+}
+
+/** Writes rows and scores, best first; returns how many. */
+export function finishSelection(state: usize, outputRows: usize, outputScores: usize): i32 {
+  compact(state);
+  const count = load<i32>(state, COUNT);
+  sortDescending(state + KEYS, count);
+  for (let index = 0; index < count; index++) {
+    const key = load<u64>(state + KEYS + (<usize>index << 3));
+    store<i32>(outputRows + (<usize>index << 2), rowOf(key));
+    store<f32>(outputScores + (<usize>index << 2), scoreOf(key));
+  }
+  return count;
+}
+
+/** Writes rows and scores by ascending row; returns how many. */
+export function finishSelectionByRow(state: usize, outputRows: usize, outputScores: usize): i32 {
+  compact(state);
+  const count = load<i32>(state, COUNT);
+  const keys = state + KEYS;
+  // Rotating a key by 32 bits puts the inverted row on top: descending keys are ascending rows.
+  for (let index = 0; index < count; index++) {
+    const at = keys + (<usize>index << 3);
+    store<u64>(at, rotl<u64>(load<u64>(at), 32));
+  }
+  sortDescending(keys, count);
+  for (let index = 0; index < count; index++) {
+    const key = rotl<u64>(load<u64>(keys + (<usize>index << 3)), 32);
+    store<i32>(outputRows + (<usize>index << 2), rowOf(key));
+    store<f32>(outputScores + (<usize>index << 2), scoreOf(key));
+  }
+  return count;
+}
+
+// @ts-ignore: decorator
+@inline
+function offerAscending(state: usize, score: f32, row: i32, mask: usize): void {
+  // Rows ascend, so a later row that ties with the threshold loses.
+  if (score > thresholdOf(state) && (mask == 0 || load<u8>(mask + row) != 0)) admit(state, score, row);
+}
+
+export function topK(
+  scores: usize,
+  length: i32,
+  k: i32,
+  mask: usize,
+  outputRows: usize,
+  outputScores: usize,
+  state: usize,
+): i32 {
+  beginSelection(state, k);
+  let row = 0;
+  while (row + 16 <= length) {
+    const at = scores + (<usize>row << 2);
+    const threshold = f32x4.splat(thresholdOf(state));
+    const first = v128.or(f32x4.gt(v128.load(at), threshold), f32x4.gt(v128.load(at, 16), threshold));
+    const second = v128.or(f32x4.gt(v128.load(at, 32), threshold), f32x4.gt(v128.load(at, 48), threshold));
+    if (v128.any_true(v128.or(first, second))) {
+      for (let lane = 0; lane < 16; lane++) {
+        offerAscending(state, load<f32>(at + (<usize>lane << 2)), row + lane, mask);
+      }
+    }
+    row += 16;
+  }
+  while (row < length) {
+    offerAscending(state, load<f32>(scores + (<usize>row << 2)), row, mask);
+    row++;
+  }
+  return finishSelection(state, outputRows, outputScores);
+}
