@@ -357,11 +357,26 @@ export const errorCodes = {
     hint: 'Open a new one.',
     audience: 'embedder',
   },
+  RECLOOM_RUN_DEVICE_UNAVAILABLE: {
+    message: ({ device, why }: { device: string; why: string }) => `The device "${device}" cannot run the model: ${why}.`,
+    hint: 'Install what the device needs, or name another device; `cpu` always works.',
+    audience: 'embedder',
+  },
   RECLOOM_RUN_LIMIT: {
     message: ({ found, maximum }: { found: string; maximum: number }) =>
       `"limit" must be a whole number from 1 to ${maximum}, not ${found}.`,
     hint: 'Correct `limit`.',
     audience: 'embedder',
+  },
+  RECLOOM_RUN_MODEL_FAILED: {
+    message: ({ why }: { why: string }) => `The model failed while running: ${why}.`,
+    hint: 'The cause is attached; check that the model fits its inputs.',
+    audience: 'plugin author',
+  },
+  RECLOOM_RUN_MODEL_INPUT: {
+    message: ({ why }: { why: string }) => `The tensors do not fit what the model declares: ${why}.`,
+    hint: 'Compare names, types and shapes with the inputs and outputs of the session.',
+    audience: 'plugin author',
   },
   RECLOOM_RUN_NEEDS: {
     message: ({ surface, needs }: { surface: string; needs: string }) => `Surface "${surface}" must be asked with ${needs}.`,

@@ -44,6 +44,13 @@ export interface InferenceSession {
   readonly provider: string;
   /** Providers that were tried and failed before it. */
   readonly warnings: readonly Warning[];
+  /** Hex SHA-256 of the model file that is loaded, for caches keyed by content. */
+  readonly sha256?: string;
+  /**
+   * True when a row's result depends on the other rows of its batch, because the graph quantises activations with one
+   * range per tensor. Such a model gives the same result for the same row only when every run holds one row.
+   */
+  readonly batchDependent?: boolean;
   run(feeds: Readonly<Record<string, InferenceTensor>>, options?: InferenceRunOptions): Promise<Record<string, InferenceTensor>>;
   /** Gives the session back; the worker forgets the model when nobody uses it. Idempotent. */
   close(): Promise<void>;
