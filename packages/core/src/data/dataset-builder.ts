@@ -253,7 +253,8 @@ export class EventsBuilder {
   /** Ids of the users that have a usable event, in no particular order. */
   userIds(): string[] {
     const seen = new Uint8Array(this.#users.dictionary.categories.length);
-    for (const user of this.#userCodes.view()) seen[user] = 1;
+    const userCodes = this.#userCodes.view();
+    for (let event = 0; event < userCodes.length; event++) seen[userCodes[event] as number] = 1;
     return this.#users.dictionary.categories.filter((_, code) => seen[code] === 1);
   }
 
@@ -308,7 +309,7 @@ export function finishDataset(
 /** The time of the last event in milliseconds; 0 without events. */
 export function lastEventMs(history: HistoryStore): number {
   let last = 0;
-  for (const timeMs of history.timesMs) if (timeMs > last) last = timeMs;
+  for (let event = 0; event < history.eventCount; event++) last = Math.max(last, history.timesMs[event] as number);
   return last;
 }
 
@@ -334,7 +335,9 @@ function codedWarning<Code extends ErrorCode>(code: Code, parameters: ErrorParam
 
 function translateCodes(codes: Int32Array, dictionary: Dictionary, table: ColumnarTable): Int32Array {
   const rows = Int32Array.from(dictionary.categories, (id) => table.rowOf(id));
-  return codes.map((code) => rows[code] as number);
+  const translated = new Int32Array(codes.length);
+  for (let event = 0; event < codes.length; event++) translated[event] = rows[codes[event] as number] as number;
+  return translated;
 }
 
 function hasNull(codes: Int32Array, rowCount: number): boolean {

@@ -26,63 +26,80 @@ export interface EventColumns {
  * @throws RECLOOM_DAT_HISTORY_TYPES above 255 types.
  */
 export function createHistoryStore(events: EventColumns, userCount: number, itemCount: number): HistoryStore {
-  const eventCount = events.userRows.length;
-  const offsets = new Int32Array(userCount + 1);
-  for (let event = 0; event < eventCount; event++)
-    offsets[(events.userRows[event] as number) + 1] = (offsets[(events.userRows[event] as number) + 1] as number) + 1;
-  for (let user = 0; user < userCount; user++) offsets[user + 1] = (offsets[user + 1] as number) + (offsets[user] as number);
-
-  // `order[place]` = the event that belongs at `place`: a counting sort by user, stable.
-  const order = new Int32Array(eventCount);
-  const next = offsets.slice(0, userCount);
-  for (let event = 0; event < eventCount; event++) {
-    const user = events.userRows[event] as number;
-    const place = next[user] as number;
-    order[place] = event;
-    next[user] = place + 1;
-  }
-  for (let user = 0; user < userCount; user++) sortByTime(order.subarray(offsets[user], offsets[user + 1]), events.timesMs);
-
+  const { userRows, timesMs, types } = events;
+  const eventCount = userRows.length;
+  const offsets = offsetsByUser(userRows, userCount);
+  const order = orderByUserAndTime(userRows, timesMs, offsets);
   const { names, codes } = canonicalTypes(events);
-  const items = new Int32Array(eventCount);
-  const types = new Uint8Array(eventCount);
-  const weights = new Float32Array(eventCount);
-  const timesMs = new Float64Array(eventCount);
-  for (let place = 0; place < eventCount; place++) {
-    const event = order[place] as number;
-    items[place] = events.itemRows[event] as number;
-    types[place] = codes[events.types[event] as number] as number;
-    weights[place] = events.weights[event] as number;
-    timesMs[place] = events.timesMs[event] as number;
-  }
   const baskets = events.baskets === undefined ? undefined : numberBaskets(order, events.baskets);
   return {
     userCount,
     itemCount,
     eventCount,
     offsets,
-    items,
-    types,
-    weights,
-    timesMs,
+    items: gather(events.itemRows, order, new Int32Array(eventCount)),
+    types: gatherTypes(types, codes, order),
+    weights: gather(events.weights, order, new Float32Array(eventCount)),
+    timesMs: gather(timesMs, order, new Float64Array(eventCount)),
     ...(baskets === undefined ? {} : { baskets }),
     typeNames: names,
   };
 }
 
-function sortByTime(slice: Int32Array, timesMs: Float64Array): void {
-  for (let place = 1; place < slice.length; place++) {
-    if ((timesMs[slice[place - 1] as number] as number) > (timesMs[slice[place] as number] as number)) {
-      // Most exports are in order already, so that this is seldom reached. Event numbers break ties: they are in order of arrival.
-      slice.sort((left, right) => (timesMs[left] as number) - (timesMs[right] as number) || left - right);
-      return;
-    }
+function offsetsByUser(userRows: Int32Array, userCount: number): Int32Array {
+  const offsets = new Int32Array(userCount + 1);
+  for (let event = 0; event < userRows.length; event++) {
+    const slot = (userRows[event] as number) + 1;
+    offsets[slot] = (offsets[slot] as number) + 1;
   }
+  for (let user = 0; user < userCount; user++) offsets[user + 1] = (offsets[user + 1] as number) + (offsets[user] as number);
+  return offsets;
+}
+
+/** By place in the store, the event that belongs there. A counting sort by user, then each user's by time, both stable. */
+function orderByUserAndTime(userRows: Int32Array, timesMs: Float64Array, offsets: Int32Array): Int32Array {
+  const userCount = offsets.length - 1;
+  const order = new Int32Array(userRows.length);
+  const next = offsets.slice(0, userCount);
+  for (let event = 0; event < userRows.length; event++) {
+    const user = userRows[event] as number;
+    const place = next[user] as number;
+    order[place] = event;
+    next[user] = place + 1;
+  }
+  for (let user = 0; user < userCount; user++) {
+    const start = offsets[user] as number;
+    const end = offsets[user + 1] as number;
+    // Most exports are in order already.
+    if (ascends(order, timesMs, start, end)) continue;
+    // Event numbers break ties: they are in order of arrival.
+    order.subarray(start, end).sort((left, right) => (timesMs[left] as number) - (timesMs[right] as number) || left - right);
+  }
+  return order;
+}
+
+function ascends(order: Int32Array, timesMs: Float64Array, start: number, end: number): boolean {
+  for (let place = start + 1; place < end; place++) {
+    if ((timesMs[order[place - 1] as number] as number) > (timesMs[order[place] as number] as number)) return false;
+  }
+  return true;
+}
+
+function gatherTypes(types: Int32Array | Uint8Array, codes: Uint8Array, order: Int32Array): Uint8Array {
+  const gathered = new Uint8Array(order.length);
+  for (let place = 0; place < order.length; place++) gathered[place] = codes[types[order[place] as number] as number] as number;
+  return gathered;
+}
+
+function gather<Data extends Int32Array | Float32Array | Float64Array>(source: Data, order: Int32Array, target: Data): Data {
+  for (let place = 0; place < order.length; place++) target[place] = source[order[place] as number] as number;
+  return target;
 }
 
 function canonicalTypes(events: EventColumns): { names: readonly string[]; codes: Uint8Array } {
   const used = new Uint8Array(events.typeNames.length);
-  for (const code of events.types) used[code] = 1;
+  const { types } = events;
+  for (let event = 0; event < types.length; event++) used[types[event] as number] = 1;
   const names = [...new Set(events.typeNames.filter((_, code) => used[code] === 1))].sort();
   if (names.length > maximumEventTypes) throw recloomError('RECLOOM_DAT_HISTORY_TYPES', { count: names.length });
   const places = new Map(names.map((name, place) => [name, place]));
@@ -91,7 +108,7 @@ function canonicalTypes(events: EventColumns): { names: readonly string[]; codes
 
 function numberBaskets(order: Int32Array, baskets: Int32Array): Int32Array {
   let largest = -1;
-  for (const basket of baskets) if (basket > largest) largest = basket;
+  for (let event = 0; event < baskets.length; event++) largest = Math.max(largest, baskets[event] as number);
   const numbers = new Int32Array(largest + 1).fill(-1);
   const numbered = new Int32Array(order.length);
   let count = 0;

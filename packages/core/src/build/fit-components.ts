@@ -1,0 +1,355 @@
+import { availableParallelism } from 'node:os';
+import {
+  type Column,
+  type ComponentState,
+  createRandomStream,
+  deriveSeed,
+  expressionsToken,
+  type FeatureExtractor,
+  type FitContext,
+  type InputsSpec,
+  type NeedsSpec,
+  recloomError,
+  type Tensor,
+  tensor,
+  type Warning,
+} from '@recloom/plugin-api';
+import { canonicalJson, sha256 } from '../canonical-json.js';
+import type { Dataset } from '../data/dataset.js';
+import type { AssemblyContainer, ServiceContainer } from '../di/container.js';
+import { createNode, expressionsFor, resolveInputs, stampError } from '../pipeline/assemble.js';
+import { LiveFeature } from '../pipeline/live-feature.js';
+import type { Plan, PlannedNode } from '../pipeline/plan.js';
+import type { PartStore } from '../snapshot/part-store.js';
+import type { SnapshotComponent, StoredFeature } from '../snapshot/types.js';
+import type { BuildObserver, ComponentReport } from './build-report.js';
+import { sliceColumn } from './slice-column.js';
+
+export interface FitOptions {
+  readonly plan: Plan;
+  readonly dataset: Dataset;
+  readonly services: ServiceContainer;
+  readonly observer: BuildObserver;
+  readonly signal: AbortSignal;
+  /** Finished components of earlier builds; undefined = fit everything and keep nothing. */
+  readonly parts: PartStore | undefined;
+}
+
+export interface FitResult {
+  readonly components: readonly SnapshotComponent[];
+  readonly features: ReadonlyMap<string, LiveFeature>;
+  readonly reports: readonly ComponentReport[];
+  /** Keys of the parts this build is made of. */
+  readonly partKeys: readonly string[];
+}
+
+/** Items per call of an extractor: large enough to sort by length in, small enough to show progress. */
+const extractBatchRows = 1_024;
+
+/** True for components whose result the snapshot keeps. */
+export function hasStoredState(node: PlannedNode): boolean {
+  return node.definition.fit !== undefined || isItemExtractor(node);
+}
+
+/** True for extractors whose item features are worked out at build time. */
+export function isItemExtractor(node: PlannedNode): boolean {
+  return node.definition.provides.includes('extractor') && node.definition.capabilities.scopes?.includes('item') !== false;
+}
+
+/**
+ * Fits every component in dependency order; independent ones run side by side, since most of the work is done on
+ * worker threads. What was finished by an interrupted build, with the same inputs, is taken from `parts`.
+ */
+export async function fitComponents(options: FitOptions): Promise<FitResult> {
+  const { plan, dataset } = options;
+  const container = options.services.assembly([[expressionsToken, expressionsFor(plan, dataset.items)]]);
+  const keys = new Map<string, string>();
+  for (const node of plan.nodes) keys.set(node.name, partKey(node, plan, dataset, keys));
+  const features = new Map<string, LiveFeature>();
+  const results = new Map<string, { readonly component: SnapshotComponent; readonly report: ComponentReport }>();
+  const running = new Map<string, Promise<void>>();
+  const failed = new AbortController();
+  const signal = AbortSignal.any([options.signal, failed.signal]);
+  const slots = new Semaphore(Math.max(2, availableParallelism()));
+  try {
+    for (const node of plan.nodes) {
+      if (!hasStoredState(node)) continue;
+      const work = async (): Promise<void> => {
+        await Promise.all(featureInputs(node).map((input) => running.get(input.name)));
+        await slots.run(async () => {
+          signal.throwIfAborted();
+          results.set(node.name, await fitOne(node, keys.get(node.name) as string, { ...options, signal }, container, features));
+        });
+      };
+      const promise = work();
+      // The first failure stops the others; it is thrown below, once all have come to rest.
+      promise.catch(() => failed.abort());
+      running.set(node.name, promise);
+    }
+    const settled = await Promise.allSettled(running.values());
+    options.signal.throwIfAborted();
+    const failures = settled.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
+    const root = failures.find((error) => (error as Error).name !== 'AbortError') ?? failures[0];
+    if (root !== undefined) throw root;
+  } finally {
+    await container.close();
+  }
+  const ordered = plan.nodes.flatMap((node) => results.get(node.name) ?? []);
+  return {
+    components: ordered.map((result) => result.component),
+    features,
+    reports: ordered.map((result) => result.report),
+    partKeys: ordered.map((result) => keys.get(result.component.name) as string),
+  };
+}
+
+function featureInputs(node: PlannedNode): readonly PlannedNode[] {
+  return [...node.inputs.values()].flatMap(({ entries }) => entries.flatMap((entry) => (entry.kind === 'feature' ? [entry.node] : [])));
+}
+
+/** Everything a component's state depends on. */
+function partKey(node: PlannedNode, plan: Plan, dataset: Dataset, keys: ReadonlyMap<string, string>): string {
+  const inputs = [...node.inputs].map(([name, { entries }]) => [
+    name,
+    entries.map((entry) => (entry.kind === 'feature' ? { feature: keys.get(entry.node.name) } : { [entry.kind]: entry.field })),
+  ]);
+  return sha256(
+    canonicalJson({
+      part: 1,
+      name: node.name,
+      reference: node.reference,
+      options: node.optionsHash,
+      stateVersion: node.definition.stateVersion,
+      seed: plan.loaded.config.seed,
+      data: dataset.hash,
+      inputs,
+    }),
+  );
+}
+
+async function fitOne(
+  node: PlannedNode,
+  key: string,
+  options: FitOptions,
+  container: AssemblyContainer,
+  features: Map<string, LiveFeature>,
+): Promise<{ readonly component: SnapshotComponent; readonly report: ComponentReport }> {
+  const { plan, observer, signal } = options;
+  const step = `fit ${node.name}`;
+  const started = performance.now();
+  observer.step(step, 'start', { component: node.reference });
+  const kept = await options.parts?.get(key);
+  let component: SnapshotComponent;
+  if (kept !== undefined) {
+    component = unpack(node, kept);
+  } else {
+    const warn = (warning: Warning): void =>
+      observer.warn({ ...warning, at: { pipeline: plan.loaded.config.name, node: node.name, component: node.reference, ...warning.at } });
+    const state = await fitState(node, options, container, features, warn);
+    const feature = isItemExtractor(node) ? await extractItems(node, state, options, container, features, warn) : undefined;
+    component = {
+      name: node.name,
+      reference: node.reference,
+      optionsHash: node.optionsHash,
+      stateVersion: node.definition.stateVersion,
+      state,
+      feature,
+    };
+    signal.throwIfAborted();
+    await options.parts?.put(key, pack(component));
+  }
+  if (component.feature !== undefined) features.set(node.name, new LiveFeature(node.name, component.feature));
+  const milliseconds = performance.now() - started;
+  observer.step(step, 'end', { component: node.reference, reused: kept !== undefined, milliseconds: Math.round(milliseconds) });
+  return { component, report: { name: node.name, reference: node.reference, reused: kept !== undefined, milliseconds } };
+}
+
+async function fitState(
+  node: PlannedNode,
+  options: FitOptions,
+  container: AssemblyContainer,
+  features: ReadonlyMap<string, LiveFeature>,
+  warn: (warning: Warning) => void,
+): Promise<ComponentState> {
+  const { plan, dataset, observer, signal } = options;
+  const { fit, needs } = node.definition;
+  if (fit === undefined) return {};
+  try {
+    const holder = await container.bindNode(`fit:${node.name}`, needs, (deps) => ({ deps }));
+    const context: FitContext<unknown, NeedsSpec, InputsSpec> = {
+      name: node.name,
+      directory: plan.loaded.directory,
+      options: node.options,
+      deps: holder.deps,
+      inputs: resolveInputs(node, dataset.items, dataset.users, features),
+      items: dataset.items,
+      users: dataset.users,
+      history: dataset.history,
+      asOfMs: dataset.lastEventMs,
+      random: createRandomStream(deriveSeed(plan.loaded.config.seed, node.name)),
+      signal,
+      progress: (fraction, note) => observer.progress(`fit ${node.name}`, fraction, note),
+      warn,
+    };
+    const state = await fit(context as never);
+    checkState(node, state);
+    return state;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw stampError(error, node, plan, 'fit()');
+  }
+}
+
+/** Runs an item-scope extractor over the whole catalogue. */
+async function extractItems(
+  node: PlannedNode,
+  state: ComponentState,
+  options: FitOptions,
+  container: AssemblyContainer,
+  features: ReadonlyMap<string, LiveFeature>,
+  warn: (warning: Warning) => void,
+): Promise<StoredFeature> {
+  const { plan, dataset, observer, signal } = options;
+  const { items } = dataset;
+  const assembled = await createNode(node, container, {
+    plan,
+    items,
+    users: dataset.users,
+    states: new Map([[node.name, state]]),
+    features,
+    signal,
+    warn,
+  }).catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw stampError(error, node, plan, 'create()');
+  });
+  const extractor = assembled.instance as FeatureExtractor;
+  const { width } = extractor;
+  if (!Number.isInteger(width) || width < 1) {
+    throw stampError(
+      recloomError('RECLOOM_LAW_SHAPE', { name: node.name, expected: 'a width of at least 1', found: String(width) }),
+      node,
+      plan,
+      'create()',
+    );
+  }
+  const values = new Float32Array(items.rowCount * width);
+  const presence = new Uint8Array(items.rowCount);
+  try {
+    for (let start = 0; start < items.rowCount; start += extractBatchRows) {
+      signal.throwIfAborted();
+      const end = Math.min(items.rowCount, start + extractBatchRows);
+      const columns: Record<string, readonly Column[]> = {};
+      for (const [input, { entries }] of node.inputs) {
+        columns[input] = entries.flatMap((entry) => {
+          const column = entry.kind === 'item-field' ? items.column(entry.field) : undefined;
+          return column === undefined ? [] : [sliceColumn(column, start, end)];
+        });
+      }
+      const rows = Int32Array.from({ length: end - start }, (_, index) => start + index);
+      const out = { values: values.subarray(start * width, end * width), presence: presence.subarray(start, end) };
+      await extractor.extract({ scope: 'item', count: end - start, columns, rows, candidates: undefined, signal }, out);
+      observer.progress(`fit ${node.name}`, end / items.rowCount);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw stampError(error, node, plan, 'extract()');
+  }
+  dropNonFinite(node, values, presence, width, warn);
+  return { width, values, presence };
+}
+
+/** A row with a number that is not finite is marked absent: one bad row must not poison every comparison. */
+function dropNonFinite(
+  node: PlannedNode,
+  values: Float32Array,
+  presence: Uint8Array,
+  width: number,
+  warn: (warning: Warning) => void,
+): void {
+  let bad = 0;
+  for (let row = 0; row < presence.length; row++) {
+    if (presence[row] === 0) continue;
+    for (let at = row * width; at < (row + 1) * width; at++) {
+      const value = values[at] as number;
+      if (value - value === 0) continue;
+      presence[row] = 0;
+      values.fill(0, row * width, (row + 1) * width);
+      bad++;
+      break;
+    }
+  }
+  if (bad > 0)
+    warn({
+      code: 'RECLOOM_LAW_NON_FINITE',
+      message: recloomError('RECLOOM_LAW_NON_FINITE', { name: node.name, count: bad }).message,
+      count: bad,
+    });
+}
+
+function checkState(node: PlannedNode, state: ComponentState): void {
+  if (typeof state !== 'object' || state === null)
+    throw recloomError('RECLOOM_LAW_SHAPE', { name: node.name, expected: 'named tensors from fit()', found: typeof state });
+  for (const [name, entry] of Object.entries(state)) {
+    const elements = entry.shape.reduce((product, size) => product * size, 1);
+    if (elements !== entry.data.length) {
+      throw recloomError('RECLOOM_LAW_SHAPE', {
+        name: node.name,
+        expected: `tensor "${name}" of ${elements} elements`,
+        found: `${entry.data.length}`,
+      });
+    }
+  }
+}
+
+function pack(component: SnapshotComponent): ComponentState {
+  const tensors: Record<string, Tensor> = {};
+  for (const [name, entry] of Object.entries(component.state)) tensors[`state.${name}`] = entry;
+  const { feature } = component;
+  if (feature !== undefined) {
+    tensors['feature.values'] = tensor(feature.values, [feature.presence.length, feature.width]);
+    tensors['feature.presence'] = tensor(feature.presence);
+  }
+  return tensors;
+}
+
+function unpack(node: PlannedNode, tensors: ComponentState): SnapshotComponent {
+  const state: Record<string, Tensor> = {};
+  for (const [name, entry] of Object.entries(tensors)) if (name.startsWith('state.')) state[name.slice('state.'.length)] = entry;
+  const values = tensors['feature.values'];
+  const presence = tensors['feature.presence'];
+  const feature =
+    values !== undefined && presence !== undefined
+      ? { width: values.shape[1] ?? 0, values: values.data as Float32Array, presence: presence.data as Uint8Array }
+      : undefined;
+  return {
+    name: node.name,
+    reference: node.reference,
+    optionsHash: node.optionsHash,
+    stateVersion: node.definition.stateVersion,
+    state,
+    feature,
+  };
+}
+
+/** Lets at most `size` pieces of work run at once. */
+class Semaphore {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(size: number) {
+    this.#free = size;
+  }
+
+  async run(work: () => Promise<void>): Promise<void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import type { Table } from '@recloom/plugin-api';
+
+/** The type of a field of `request`. */
+export type RequestFieldType = 'number' | 'text' | 'boolean';
+
+/** The columns that expressions may read. */
+export interface ExpressionSchema {
+  /** Live item table: its fields give `item.<field>` and their types. */
+  readonly items: Table;
+  /** Components that give `source.<name>.score` and `source.<name>.rank`. */
+  readonly sources: readonly string[];
+  /** Components that give `score.<name>`. */
+  readonly scores: readonly string[];
+  /** Components that give `feature.<name>`. */
+  readonly features: readonly string[];
+  /** Types of context keys, when they are known; any other key takes the type that its use asks for. */
+  readonly requestFields?: Readonly<Record<string, RequestFieldType>>;
+}
+
+/**
+ * Fields that every request has. They go before context keys of the same name. Times are UTC; the week begins with
+ * Monday = 1.
+ */
+export const requestBuiltins: Readonly<Record<string, RequestFieldType>> = Object.freeze({
+  limit: 'number',
+  asOfMs: 'number',
+  hour: 'number',
+  weekday: 'number',
+  text: 'text',
+});

@@ -1,0 +1,262 @@
+import {
+  type CandidateFilter,
+  type CandidateSource,
+  type CompiledExpression,
+  type ComponentState,
+  type CreateContext,
+  type Explainer,
+  type Expressions,
+  expressionsToken,
+  type FeatureExtractor,
+  type FieldInput,
+  type FitContext,
+  type InputsSpec,
+  isRecloomError,
+  type NeedsSpec,
+  type PrivacyFilter,
+  type Ranker,
+  RecloomError,
+  recloomError,
+  type Scorer,
+  type SideEffect,
+  type Table,
+  type Warning,
+} from '@recloom/plugin-api';
+import type { AssemblyContainer, ServiceContainer } from '../di/container.js';
+import { createExpressions } from '../expressions/create-expressions.js';
+import type { LiveFeature } from './live-feature.js';
+import type { Plan, PlannedNode, PlannedSource, PlannedStage, PlannedSurface } from './plan.js';
+
+/** A component with its instance. The instance provides what the definition says. */
+export interface AssembledNode {
+  readonly planned: PlannedNode;
+  readonly instance: object;
+  readonly explainer: Explainer | undefined;
+}
+
+export interface AssembledStage<Contract> {
+  readonly name: string;
+  readonly node: AssembledNode;
+  readonly instance: Contract;
+  readonly planned: PlannedStage;
+}
+
+export interface AssembledSource {
+  readonly name: string;
+  readonly node: AssembledNode;
+  readonly instance: CandidateSource;
+  readonly planned: PlannedSource;
+}
+
+/** One surface as a frozen array of stages: what a request runs through. */
+export interface AssembledSurface {
+  readonly name: string;
+  readonly planned: PlannedSurface;
+  readonly sources: readonly AssembledSource[];
+  readonly fallbacks: readonly AssembledSource[];
+  /** All sources, in config order: the order of source columns. */
+  readonly allSources: readonly AssembledSource[];
+  readonly filters: readonly AssembledStage<CandidateFilter>[];
+  readonly features: readonly AssembledStage<FeatureExtractor>[];
+  readonly scorers: readonly AssembledStage<Scorer>[];
+  /** Undefined: reciprocal rank fusion of the sources. */
+  readonly value: CompiledExpression | undefined;
+  readonly rankers: readonly AssembledStage<Ranker>[];
+  readonly gates: readonly AssembledStage<PrivacyFilter>[];
+  readonly resultFilters: readonly AssembledStage<PrivacyFilter>[];
+  readonly effects: readonly AssembledStage<SideEffect>[];
+  readonly queryFeatures: readonly { readonly name: string; readonly node: AssembledNode; readonly instance: FeatureExtractor }[];
+  /** Some source skips items inside its scan and some filter depends on the item alone. */
+  readonly usesEligible: boolean;
+}
+
+export interface AssembleOptions {
+  readonly plan: Plan;
+  readonly services: ServiceContainer;
+  readonly items: Table;
+  readonly users: Table;
+  readonly states: ReadonlyMap<string, ComponentState>;
+  readonly features: ReadonlyMap<string, LiveFeature>;
+  readonly signal: AbortSignal;
+  readonly warn: (warning: Warning) => void;
+}
+
+/** A plan with instances. `close` disposes them. */
+export interface Assembly {
+  readonly nodes: ReadonlyMap<string, AssembledNode>;
+  readonly surfaces: ReadonlyMap<string, AssembledSurface>;
+  readonly expressions: Expressions;
+  readonly container: AssemblyContainer;
+}
+
+/** Names of columns that expressions may read on any surface. */
+export function expressionsFor(plan: Plan, items: Table): Expressions {
+  const provides = (contract: string): string[] =>
+    plan.nodes.filter((node) => node.definition.provides.includes(contract as never)).map((node) => node.name);
+  return createExpressions({ items, sources: provides('source'), scores: provides('scorer'), features: provides('extractor') });
+}
+
+/** Makes every component that a surface uses, each in its own child container, and freezes the surfaces. All problems of all nodes are collected. */
+export async function assemble(options: AssembleOptions): Promise<Assembly> {
+  const { plan, services, items } = options;
+  const expressions = expressionsFor(plan, items);
+  const container = services.assembly([[expressionsToken, expressions]]);
+  const nodes = new Map<string, AssembledNode>();
+  const problems: RecloomError[] = [];
+  for (const planned of plan.nodes) {
+    try {
+      nodes.set(planned.name, await createNode(planned, container, options));
+    } catch (error) {
+      options.signal.throwIfAborted();
+      problems.push(stampError(error, planned, plan, 'create()'));
+    }
+  }
+  const surfaces = new Map<string, AssembledSurface>();
+  if (problems.length === 0) {
+    for (const planned of plan.surfaces.values()) {
+      try {
+        surfaces.set(planned.name, assembleSurface(planned, nodes, expressions));
+      } catch (error) {
+        const position = plan.loaded.locate(['surfaces', planned.name, 'value']);
+        problems.push(
+          withLocation(error as RecloomError, { pipeline: plan.loaded.config.name, surface: planned.name, ...positionOf(position) }),
+        );
+      }
+    }
+  }
+  if (problems.length > 0) {
+    await container.close();
+    throw problems.length === 1
+      ? (problems[0] as RecloomError)
+      : recloomError('RECLOOM_CFG_INVALID', { count: problems.length, file: plan.loaded.file }, { problems });
+  }
+  return { nodes, surfaces, expressions, container };
+}
+
+/** Makes one instance; used by the build plane for extractors too. */
+export async function createNode(
+  planned: PlannedNode,
+  container: AssemblyContainer,
+  options: Pick<AssembleOptions, 'plan' | 'items' | 'users' | 'states' | 'features' | 'signal' | 'warn'>,
+): Promise<AssembledNode> {
+  const { definition } = planned;
+  const instance = await container.bindNode(planned.name, definition.needs, (deps) => {
+    const context: CreateContext<unknown, NeedsSpec, InputsSpec> = {
+      name: planned.name,
+      directory: options.plan.loaded.directory,
+      options: planned.options,
+      deps,
+      inputs: resolveInputs(planned, options.items, undefined, options.features),
+      state: options.states.get(planned.name) ?? {},
+      items: options.items,
+      signal: options.signal,
+      warn: (warning) => options.warn(stampWarning(warning, planned, options.plan)),
+    };
+    return definition.create(context as never);
+  });
+  return { planned, instance, explainer: definition.capabilities.explains === true ? (instance as Explainer) : undefined };
+}
+
+/** The inputs a component declared, resolved against tables and features. At serve time (`users` undefined) user fields give no column. */
+export function resolveInputs(
+  planned: PlannedNode,
+  items: Table,
+  users: Table | undefined,
+  features: ReadonlyMap<string, LiveFeature>,
+): FitContext<unknown, NeedsSpec, InputsSpec>['inputs'] {
+  const resolved: Record<string, unknown> = {};
+  for (const [name, { many, entries }] of planned.inputs) {
+    const values = entries.map((entry): FieldInput | LiveFeature => {
+      if (entry.kind === 'item-field') return { field: entry.field, column: () => items.column(entry.field) };
+      if (entry.kind === 'user-field') return { field: entry.field, column: () => users?.column(entry.field) };
+      const matrix = features.get(entry.node.name);
+      if (matrix === undefined) throw recloomError('RECLOOM_DAT_SNAPSHOT_STALE', { name: entry.node.name });
+      return matrix;
+    });
+    resolved[name] = many ? values : values[0];
+  }
+  return resolved as never;
+}
+
+function assembleSurface(planned: PlannedSurface, nodes: ReadonlyMap<string, AssembledNode>, expressions: Expressions): AssembledSurface {
+  const node = (name: string): AssembledNode => nodes.get(name) as AssembledNode;
+  const stage = <Contract>(stages: readonly PlannedStage[]): AssembledStage<Contract>[] =>
+    stages.map((use) => ({
+      name: use.node.name,
+      node: node(use.node.name),
+      instance: node(use.node.name).instance as Contract,
+      planned: use,
+    }));
+  const allSources = planned.sources.map(
+    (source): AssembledSource => ({
+      name: source.node.name,
+      node: node(source.node.name),
+      instance: node(source.node.name).instance as CandidateSource,
+      planned: source,
+    }),
+  );
+  const filters = stage<CandidateFilter>(planned.filters);
+  const scorers = stage<Scorer>(planned.scorers);
+  const privacy = stage<PrivacyFilter>(planned.privacy);
+  const text =
+    planned.config.value ?? (scorers.length === 0 ? undefined : scorers.map((scorer) => `rank(score.${scorer.name})`).join(' + '));
+  return Object.freeze({
+    name: planned.name,
+    planned,
+    allSources,
+    sources: allSources.filter((source) => !source.planned.use.fallback),
+    fallbacks: allSources.filter((source) => source.planned.use.fallback),
+    filters,
+    features: stage<FeatureExtractor>(planned.features),
+    scorers,
+    value: text === undefined ? undefined : expressions.compile(text, 'number'),
+    rankers: stage<Ranker>(planned.rankers),
+    gates: privacy.filter((filter) => typeof filter.instance.gate === 'function'),
+    resultFilters: privacy.filter((filter) => typeof filter.instance.filterResult === 'function'),
+    effects: stage<SideEffect>(planned.effects),
+    queryFeatures: planned.queryFeatures.map((feature) => ({
+      name: feature.name,
+      node: node(feature.name),
+      instance: node(feature.name).instance as FeatureExtractor,
+    })),
+    usesEligible:
+      allSources.some((source) => source.planned.node.definition.capabilities.filtersInside === true) &&
+      filters.some((filter) => typeof filter.instance.filterItems === 'function'),
+  });
+}
+
+function positionOf(position: { readonly file: string; readonly line: number; readonly column: number }): {
+  file: string;
+  line?: number;
+  column?: number;
+} {
+  return position.line > 0 ? { file: position.file, line: position.line, column: position.column } : { file: position.file };
+}
+
+/** The same error with more said about where it happened; what is already known stays. */
+export function withLocation(error: RecloomError, at: RecloomError['at']): RecloomError {
+  return new RecloomError({
+    code: error.code,
+    message: error.message,
+    hint: error.hint,
+    retryable: error.retryable,
+    cause: error.cause,
+    problems: error.problems,
+    at: { ...at, ...error.at },
+  });
+}
+
+/** Whatever a component threw, as an error of ours that names the component and its place in the config. */
+export function stampError(error: unknown, planned: PlannedNode, plan: Plan, what: string): RecloomError {
+  const wrapped = isRecloomError(error) ? error : recloomError('RECLOOM_PLG_COMPONENT_FAILED', { what }, { cause: error });
+  return withLocation(wrapped, {
+    pipeline: plan.loaded.config.name,
+    node: planned.name,
+    component: planned.reference,
+    ...positionOf(plan.loaded.locate(planned.path, 'key')),
+  });
+}
+
+function stampWarning(warning: Warning, planned: PlannedNode, plan: Plan): Warning {
+  return { ...warning, at: { pipeline: plan.loaded.config.name, node: planned.name, component: planned.reference, ...warning.at } };
+}

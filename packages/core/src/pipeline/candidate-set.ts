@@ -1,0 +1,277 @@
+import type { Proposals } from '@recloom/plugin-api';
+
+/** Marks item rows while lists are merged; one integer per item, cleared by counting up instead of filling. */
+export class MergeScratch {
+  #stamps = new Uint32Array(0);
+  #places = new Int32Array(0);
+  #generation = 0;
+
+  ensureItems(itemCount: number): void {
+    if (this.#stamps.length >= itemCount) return;
+    this.#stamps = new Uint32Array(Math.ceil(itemCount * 1.25) + 64);
+    this.#places = new Int32Array(this.#stamps.length);
+    this.#generation = 0;
+  }
+
+  begin(): void {
+    this.#generation++;
+    if (this.#generation === 0xffffffff) {
+      this.#stamps.fill(0);
+      this.#generation = 1;
+    }
+  }
+
+  /** Where a row was put since `begin`, or -1. */
+  placeOf(row: number): number {
+    return this.#stamps[row] === this.#generation ? (this.#places[row] as number) : -1;
+  }
+
+  put(row: number, place: number): void {
+    this.#stamps[row] = this.#generation;
+    this.#places[row] = place;
+  }
+}
+
+/** What merging found wrong with the lists of one source. */
+export interface MergeFaults {
+  /** Rows out of range or twice, by source. */
+  readonly badRows: Int32Array;
+}
+
+/** Merged candidates as growable columns, kept from request to request so that serving allocates nothing per candidate. */
+export class CandidateSet {
+  count = 0;
+  requestCount = 0;
+  sourceCount = 0;
+  rows = new Int32Array(0);
+  offsets = new Int32Array(2);
+  removed = new Uint8Array(0);
+  value = new Float32Array(0);
+  readonly sourceScores: Float32Array[] = [];
+  readonly sourceRanks: Int32Array[] = [];
+  readonly columns: Float32Array[] = [];
+  #capacity = 0;
+
+  reset(sourceCount: number): void {
+    this.count = 0;
+    this.requestCount = 0;
+    this.sourceCount = sourceCount;
+    while (this.sourceScores.length < sourceCount) {
+      this.sourceScores.push(new Float32Array(this.#capacity));
+      this.sourceRanks.push(new Int32Array(this.#capacity));
+    }
+  }
+
+  /** A score or feature column of this set; its content is whatever was there. */
+  columnAt(index: number): Float32Array {
+    while (this.columns.length <= index) this.columns.push(new Float32Array(this.#capacity));
+    const column = this.columns[index] as Float32Array;
+    if (column.length >= this.count) return column;
+    const grown = new Float32Array(this.#capacity);
+    this.columns[index] = grown;
+    return grown;
+  }
+
+  ensure(capacity: number, requestCount: number): void {
+    if (this.offsets.length < requestCount + 1) this.offsets = new Int32Array(Math.max(requestCount + 1, this.offsets.length * 2));
+    if (capacity <= this.#capacity) return;
+    const size = Math.max(capacity, Math.ceil(this.#capacity * 1.5), 256);
+    this.#capacity = size;
+    this.rows = grow(this.rows, new Int32Array(size));
+    this.removed = new Uint8Array(size);
+    this.value = grow(this.value, new Float32Array(size));
+    for (let source = 0; source < this.sourceScores.length; source++) {
+      this.sourceScores[source] = grow(this.sourceScores[source] as Float32Array, new Float32Array(size));
+      this.sourceRanks[source] = grow(this.sourceRanks[source] as Int32Array, new Int32Array(size));
+    }
+  }
+
+  /**
+   * Merges the lists of several sources: place by place in turn, so that a later cut takes the best of each. A row two
+   * sources propose stands once, with the score and rank of each. `lists[s]` undefined = that source has nothing.
+   */
+  merge(
+    lists: readonly (Proposals | undefined)[],
+    requestCount: number,
+    itemCount: number,
+    limits: Int32Array,
+    scratch: MergeScratch,
+    faults: MergeFaults,
+  ): void {
+    let total = 0;
+    for (const list of lists) total += list?.rows.length ?? 0;
+    this.ensure(total, requestCount);
+    this.requestCount = requestCount;
+    const { rows, offsets } = this;
+    const sourceCount = lists.length;
+    let count = 0;
+    offsets[0] = 0;
+    for (let request = 0; request < requestCount; request++) {
+      scratch.begin();
+      let longest = 0;
+      for (let source = 0; source < sourceCount; source++) {
+        const list = lists[source];
+        if (list === undefined) continue;
+        const length = Math.min((list.offsets[request + 1] as number) - (list.offsets[request] as number), limits[source] as number);
+        if (length > longest) longest = length;
+      }
+      for (let place = 0; place < longest; place++) {
+        for (let source = 0; source < sourceCount; source++) {
+          const list = lists[source];
+          if (list === undefined) continue;
+          const at = (list.offsets[request] as number) + place;
+          if (place >= (limits[source] as number) || at >= (list.offsets[request + 1] as number)) continue;
+          const row = list.rows[at] as number;
+          if (!(row >= 0 && row < itemCount)) {
+            faults.badRows[source] = (faults.badRows[source] as number) + 1;
+            continue;
+          }
+          let position = scratch.placeOf(row);
+          if (position < 0) {
+            position = count++;
+            rows[position] = row;
+            scratch.put(row, position);
+            for (let other = 0; other < sourceCount; other++) {
+              (this.sourceScores[other] as Float32Array)[position] = Number.NaN;
+              (this.sourceRanks[other] as Int32Array)[position] = 0;
+            }
+          } else if ((this.sourceRanks[source] as Int32Array)[position] !== 0) {
+            faults.badRows[source] = (faults.badRows[source] as number) + 1;
+            continue;
+          }
+          (this.sourceScores[source] as Float32Array)[position] = list.scores[at] as number;
+          (this.sourceRanks[source] as Int32Array)[position] = place + 1;
+        }
+      }
+      offsets[request + 1] = count;
+    }
+    this.count = count;
+  }
+
+  /** Drops the candidates whose `removed` byte is not zero; order is kept. */
+  compact(): void {
+    const { rows, removed, offsets } = this;
+    let kept = 0;
+    let start = 0;
+    for (let request = 0; request < this.requestCount; request++) {
+      const end = offsets[request + 1] as number;
+      for (let index = start; index < end; index++) {
+        if (removed[index] !== 0) continue;
+        if (kept !== index) {
+          rows[kept] = rows[index] as number;
+          for (let source = 0; source < this.sourceCount; source++) {
+            (this.sourceScores[source] as Float32Array)[kept] = (this.sourceScores[source] as Float32Array)[index] as number;
+            (this.sourceRanks[source] as Int32Array)[kept] = (this.sourceRanks[source] as Int32Array)[index] as number;
+          }
+        }
+        kept++;
+      }
+      start = end;
+      offsets[request + 1] = kept;
+    }
+    this.count = kept;
+  }
+
+  /** Becomes the part `[from[r], to[r])` of each request of another set. */
+  takeSlice(other: CandidateSet, from: Int32Array, to: Int32Array): void {
+    let total = 0;
+    for (let request = 0; request < other.requestCount; request++) total += (to[request] as number) - (from[request] as number);
+    this.ensure(total, other.requestCount);
+    this.requestCount = other.requestCount;
+    this.offsets[0] = 0;
+    let count = 0;
+    for (let request = 0; request < other.requestCount; request++) {
+      const start = from[request] as number;
+      const end = to[request] as number;
+      this.#copyRange(other, start, end, count);
+      count += end - start;
+      this.offsets[request + 1] = count;
+    }
+    this.count = count;
+  }
+
+  /** Becomes, per request, the candidates of `first` followed by those of `second`. */
+  takeBoth(first: CandidateSet, second: CandidateSet): void {
+    this.ensure(first.count + second.count, first.requestCount);
+    this.requestCount = first.requestCount;
+    this.offsets[0] = 0;
+    let count = 0;
+    for (let request = 0; request < first.requestCount; request++) {
+      for (const part of [first, second]) {
+        const start = part.offsets[request] as number;
+        const end = part.offsets[request + 1] as number;
+        this.#copyRange(part, start, end, count);
+        count += end - start;
+      }
+      this.offsets[request + 1] = count;
+    }
+    this.count = count;
+  }
+
+  #copyRange(other: CandidateSet, start: number, end: number, at: number): void {
+    this.rows.set(other.rows.subarray(start, end), at);
+    for (let source = 0; source < this.sourceCount; source++) {
+      (this.sourceScores[source] as Float32Array).set((other.sourceScores[source] as Float32Array).subarray(start, end), at);
+      (this.sourceRanks[source] as Int32Array).set((other.sourceRanks[source] as Int32Array).subarray(start, end), at);
+    }
+  }
+}
+
+function grow<Data extends Int32Array | Float32Array>(from: Data, to: Data): Data {
+  to.set(from as never);
+  return to;
+}
+
+/**
+ * The best `size` candidates of `[start, end)` by value, best first; equal values by ascending row (the evaluation's tie
+ * rule). A heap of `size` over one pass: for ten of a thousand nearly every candidate costs one comparison.
+ */
+export function selectBest(values: Float32Array, rows: Int32Array, start: number, end: number, size: number): Int32Array {
+  const wanted = Math.min(size, end - start);
+  const heap = new Int32Array(wanted);
+  if (wanted === 0) return heap;
+  const worse = (left: number, right: number): boolean => {
+    const difference = (values[left] as number) - (values[right] as number);
+    return difference < 0 || (difference === 0 && (rows[left] as number) > (rows[right] as number));
+  };
+  const siftDown = (length: number): void => {
+    let place = 0;
+    for (;;) {
+      let worst = place;
+      const left = 2 * place + 1;
+      const right = left + 1;
+      if (left < length && worse(heap[left] as number, heap[worst] as number)) worst = left;
+      if (right < length && worse(heap[right] as number, heap[worst] as number)) worst = right;
+      if (worst === place) return;
+      const moved = heap[place] as number;
+      heap[place] = heap[worst] as number;
+      heap[worst] = moved;
+      place = worst;
+    }
+  };
+  let filled = 0;
+  for (let index = start; index < end; index++) {
+    if (filled < wanted) {
+      let place = filled++;
+      heap[place] = index;
+      while (place > 0) {
+        const parent = (place - 1) >> 1;
+        if (!worse(heap[place] as number, heap[parent] as number)) break;
+        const moved = heap[place] as number;
+        heap[place] = heap[parent] as number;
+        heap[parent] = moved;
+        place = parent;
+      }
+    } else if (worse(heap[0] as number, index)) {
+      heap[0] = index;
+      siftDown(filled);
+    }
+  }
+  for (let length = filled - 1; length > 0; length--) {
+    const moved = heap[length] as number;
+    heap[length] = heap[0] as number;
+    heap[0] = moved;
+    siftDown(length);
+  }
+  return heap;
+}

@@ -1,0 +1,74 @@
+import type { FeatureMatrix } from '@recloom/plugin-api';
+import type { StoredFeature } from '../snapshot/types.js';
+
+/** A stored item feature that rows can be added to. The stored arrays are copied on the first change and never written. */
+export class LiveFeature implements FeatureMatrix {
+  readonly name: string;
+  readonly width: number;
+  #values: Float32Array;
+  #presence: Uint8Array;
+  #rowCount: number;
+  #version = 0;
+  #copied = false;
+  /** Row → version of its last change. */
+  readonly #changes = new Map<number, number>();
+
+  constructor(name: string, stored: StoredFeature) {
+    this.name = name;
+    this.width = stored.width;
+    this.#values = stored.values;
+    this.#presence = stored.presence;
+    this.#rowCount = stored.presence.length;
+  }
+
+  get rowCount(): number {
+    return this.#rowCount;
+  }
+
+  get values(): Float32Array {
+    return this.#values.length === this.#rowCount * this.width ? this.#values : this.#values.subarray(0, this.#rowCount * this.width);
+  }
+
+  get presence(): Uint8Array {
+    return this.#presence.length === this.#rowCount ? this.#presence : this.#presence.subarray(0, this.#rowCount);
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  changedSince(version: number): Int32Array {
+    const rows: number[] = [];
+    for (const [row, changed] of this.#changes) if (changed > version) rows.push(row);
+    return Int32Array.from(rows).sort();
+  }
+
+  /** Sets rows from a block of the same order; rows between the old end and a new row are absent until they are set. */
+  update(rows: Int32Array, values: Float32Array, presence: Uint8Array): void {
+    if (rows.length === 0) return;
+    let highest = this.#rowCount - 1;
+    for (const row of rows) if (row > highest) highest = row;
+    this.#reserve(highest + 1);
+    this.#version++;
+    for (let index = 0; index < rows.length; index++) {
+      const row = rows[index] as number;
+      this.#values.set(values.subarray(index * this.width, (index + 1) * this.width), row * this.width);
+      this.#presence[row] = presence[index] ?? 0;
+      this.#changes.set(row, this.#version);
+    }
+    this.#rowCount = highest + 1;
+  }
+
+  #reserve(rows: number): void {
+    const capacity = this.#presence.length;
+    if (this.#copied && rows <= capacity) return;
+    const grown = rows <= capacity ? capacity : Math.max(rows, Math.ceil(capacity * 1.5) + 16);
+    const values = new Float32Array(grown * this.width);
+    values.set(this.#values);
+    const presence = new Uint8Array(grown);
+    presence.set(this.#presence);
+    this.#values = values;
+    this.#presence = presence;
+    this.#copied = true;
+  }
+}

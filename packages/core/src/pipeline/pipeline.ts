@@ -1,0 +1,491 @@
+import { columnValue, type FeatureExtractor, isRecloomError, type RecloomError, recloomError, type Warning } from '@recloom/plugin-api';
+import type { SnapshotStore } from '../snapshot/snapshot-store.js';
+import type { AssembledSurface } from './assemble.js';
+import { isThenable } from './deadline.js';
+import type { Engine } from './engine.js';
+import { explainResult, titleOf } from './explain.js';
+import { RequestState, surfaceOf, timeOf } from './request-state.js';
+import { type RunOptions, type RunResult, runBatch } from './run.js';
+import type { Answer, AnswerItem, Attributes, AttributeValue, EventInput, ItemInput, RecommendRequest, Trace } from './types.js';
+
+/** What `recommendMany` yields, in the order of the requests: an answer, or the error of that request alone. */
+export type ManyResult<ItemAttributes extends Attributes> =
+  | { readonly index: number; readonly answer: Answer<ItemAttributes>; readonly error?: undefined }
+  | { readonly index: number; readonly answer?: undefined; readonly error: RecloomError };
+
+export interface ManyOptions {
+  /** Requests run together; default 64. */
+  readonly batch?: number;
+  readonly signal?: AbortSignal;
+  /** For evaluation: ask sources for the whole catalogue and rank all of it. Default false. */
+  readonly unlimited?: boolean;
+}
+
+export interface RecordResult {
+  readonly recorded: number;
+  /** Events of items that are not in the catalogue. */
+  readonly unknownItems: number;
+}
+
+export interface PipelineParts {
+  readonly engine: Engine;
+  /** Makes an engine from what is published now, with the overlay's changes applied again. */
+  readonly reopen: (replay: OverlayLog) => Promise<Engine>;
+  readonly close: () => Promise<void>;
+  readonly store: SnapshotStore | undefined;
+}
+
+/** What a host wrote into the overlay, to be applied again after a reload. */
+export interface OverlayLog {
+  readonly items: readonly ItemInput[];
+  readonly events: readonly { readonly event: EventInput; readonly timeMs: number }[];
+}
+
+/** Records kept for a reload; beyond that the oldest are forgotten, since the next build has them. */
+const maximumLogLength = 100_000;
+
+/**
+ * A config made runnable. Requests are safe to run concurrently. `ItemAttributes` types the attributes of answers.
+ */
+export class Pipeline<ItemAttributes extends Attributes = Attributes> {
+  #engine: Engine;
+  readonly #parts: PipelineParts;
+  #closed = false;
+  #reloading: Promise<{ readonly snapshotId: string; readonly changed: boolean }> | undefined;
+  readonly #itemLog = new Map<string, ItemInput>();
+  #eventLog: { event: EventInput; timeMs: number }[] = [];
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+    this.#engine = parts.engine;
+  }
+
+  /** Name of the config. */
+  get name(): string {
+    return this.#engine.plan.loaded.config.name;
+  }
+
+  /** Content id of the snapshot that new requests run on. */
+  get snapshotId(): string {
+    return this.#engine.snapshotId;
+  }
+
+  get surfaces(): readonly string[] {
+    return [...this.#engine.assembly.surfaces.keys()];
+  }
+
+  /** What went less than perfectly while opening. */
+  get warnings(): readonly Warning[] {
+    return this.#engine.warnings;
+  }
+
+  get itemCount(): number {
+    return this.#engine.items.rowCount;
+  }
+
+  /**
+   * Recommendations for one page.
+   *
+   * @throws RECLOOM_RUN_REQUEST, RECLOOM_RUN_LIMIT, RECLOOM_RUN_NEEDS, RECLOOM_RUN_UNKNOWN_SURFACE when the request is not valid;
+   *   RECLOOM_RUN_ABORTED; RECLOOM_RUN_REQUIRED_FAILED; RECLOOM_RUN_CLOSED
+   */
+  async recommend(request: RecommendRequest): Promise<Answer<ItemAttributes>> {
+    const engine = this.#open();
+    const surface = surfaceOf(engine, request);
+    const state = new RequestState(engine, surface, request);
+    const started = engine.services.monotonic();
+    const [result] = await runBatch(engine, surface, [state], this.#runOptions(surface, request, -1));
+    return this.#answer(engine, surface, result as RunResult, started);
+  }
+
+  /** Search by words, a picture, or both: `recommend` on the surface `search` unless the request names another. */
+  search(request: RecommendRequest): Promise<Answer<ItemAttributes>> {
+    const named =
+      request.surface !== undefined || !this.#engine.assembly.surfaces.has('search') ? request : { ...request, surface: 'search' };
+    return this.recommend(named);
+  }
+
+  /**
+   * Many requests (or user ids) in batches that run through every stage together. Answers come in order, as they are
+   * ready; nothing is run ahead of the consumer. A request's error stays in the stream.
+   */
+  async *recommendMany(
+    requests: Iterable<RecommendRequest | string> | AsyncIterable<RecommendRequest | string>,
+    options: ManyOptions = {},
+  ): AsyncGenerator<ManyResult<ItemAttributes>, void, undefined> {
+    const size = options.batch ?? 64;
+    if (!Number.isInteger(size) || size < 1) throw recloomError('RECLOOM_RUN_REQUEST', { why: '"batch" must be a whole number from 1' });
+    let waiting: RecommendRequest[] = [];
+    let first = 0;
+    const asRequest = (entry: RecommendRequest | string): RecommendRequest => (typeof entry === 'string' ? { user: entry } : entry);
+    for await (const entry of requests) {
+      if (options.signal?.aborted === true) throw recloomError('RECLOOM_RUN_ABORTED', {}, { cause: options.signal.reason });
+      waiting.push(asRequest(entry));
+      if (waiting.length < size) continue;
+      yield* await this.#runMany(waiting, first, options);
+      first += waiting.length;
+      waiting = [];
+    }
+    if (waiting.length > 0) yield* await this.#runMany(waiting, first, options);
+  }
+
+  /** Follows one item through a request: who proposed it, who took it out, its scores and places. */
+  async explain(request: RecommendRequest & { readonly target: string }): Promise<Trace> {
+    const engine = this.#open();
+    const { target, ...rest } = request;
+    const asked: RecommendRequest = { ...rest, explain: true };
+    const surface = surfaceOf(engine, asked);
+    const row = engine.items.rowOf(target);
+    const state = new RequestState(engine, surface, asked);
+    const started = engine.services.monotonic();
+    const [result] = await runBatch(engine, surface, [state], this.#runOptions(surface, asked, row));
+    const answer = this.#answer(engine, surface, result as RunResult, started);
+    const trace = (result as RunResult).trace;
+    const place = answer.items.findIndex((item) => item.id === target) + 1;
+    const proposedBy = trace?.proposedBy ?? [];
+    const removedBy = trace?.removedBy;
+    return {
+      item: target,
+      known: row >= 0,
+      inAnswer: place > 0,
+      place,
+      proposedBy: proposedBy.map(({ source, rank, score }) => ({ source, rank, score })),
+      removedBy,
+      scores: trace?.scores ?? {},
+      value: trace?.value,
+      placeByValue: trace?.placeByValue,
+      rankers: trace?.rankers ?? [],
+      verdict: verdict({ known: row >= 0, place, proposedBy, removedBy, placeByValue: trace?.placeByValue, limit: answer.items.length }),
+      answer,
+    };
+  }
+
+  /**
+   * Adds events to the in-memory overlay: the next request sees them. They are gone with the process unless the host
+   * stores them and the next build reads them.
+   */
+  record(events: readonly EventInput[]): RecordResult {
+    const engine = this.#open();
+    let recorded = 0;
+    let unknownItems = 0;
+    for (const event of events) {
+      if (typeof event?.user !== 'string' || typeof event.item !== 'string')
+        throw recloomError('RECLOOM_RUN_REQUEST', { why: 'an event needs "user" and "item"' });
+      const timeMs = timeOf(event.time) ?? (engine.plan.loaded.config.data.now === 'data' ? engine.newestEventMs : engine.services.now());
+      if (!applyEvent(engine, event, timeMs)) {
+        unknownItems++;
+        continue;
+      }
+      recorded++;
+      this.#eventLog.push({ event, timeMs });
+    }
+    if (this.#eventLog.length > maximumLogLength) this.#eventLog = this.#eventLog.slice(-maximumLogLength);
+    return { recorded, unknownItems };
+  }
+
+  /**
+   * Adds or changes items in the in-memory overlay and works out their item features, so that content-based sources
+   * find them at once. Resolves when the next request sees them.
+   */
+  async upsertItems(items: readonly ItemInput[]): Promise<void> {
+    const engine = this.#open();
+    for (const item of items) {
+      if (typeof item?.id !== 'string' || item.id.length === 0) throw recloomError('RECLOOM_RUN_REQUEST', { why: 'an item needs an "id"' });
+    }
+    await applyItems(engine, items);
+    for (const item of items) this.#itemLog.set(item.id, { ...this.#itemLog.get(item.id), ...item });
+  }
+
+  /** Attributes of an item as it is now, or undefined when it is unknown. */
+  item(id: string): ItemAttributes | undefined {
+    const engine = this.#open();
+    const row = engine.items.rowOf(id);
+    return row < 0 ? undefined : (attributesOf(engine, row, engine.items.fields) as ItemAttributes);
+  }
+
+  /** What a shopper calls an item: its title, else its id. */
+  title(id: string): string {
+    const engine = this.#open();
+    const row = engine.items.rowOf(id);
+    return row < 0 ? id : titleOf(engine, row);
+  }
+
+  /** The instance of a component, for hosts that know its plugin's type (e.g. to query a graph). Its lifetime is the snapshot's. */
+  component<Instance = object>(name: string): Instance {
+    const node = this.#open().assembly.nodes.get(name);
+    if (node === undefined) throw recloomError('RECLOOM_RUN_REQUEST', { why: `there is no component "${name}"` });
+    return node.instance as Instance;
+  }
+
+  /**
+   * Swaps to the newly published snapshot. Running requests finish on the old one, whose components are disposed
+   * after the last of them. When opening fails, the old snapshot goes on serving and the error is thrown.
+   */
+  reload(): Promise<{ readonly snapshotId: string; readonly changed: boolean }> {
+    this.#open();
+    this.#reloading ??= this.#swap().finally(() => {
+      this.#reloading = undefined;
+    });
+    return this.#reloading;
+  }
+
+  /** Waits for running requests, then disposes everything the pipeline made. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#reloading?.catch(() => undefined);
+    await this.#engine.retire();
+    await this.#parts.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** What core itself knows about this pipeline, for `inspect` and tests. */
+  get engine(): Engine {
+    return this.#engine;
+  }
+
+  async #swap(): Promise<{ readonly snapshotId: string; readonly changed: boolean }> {
+    const old = this.#engine;
+    const fresh = await this.#parts.reopen({ items: [...this.#itemLog.values()], events: this.#eventLog });
+    if (this.#closed) {
+      await fresh.retire();
+      throw recloomError('RECLOOM_RUN_CLOSED', {});
+    }
+    this.#engine = fresh;
+    void old
+      .retire()
+      .catch((error: unknown) => fresh.services.logger.error('the old snapshot did not end cleanly', { error: (error as Error).name }));
+    return { snapshotId: fresh.snapshotId, changed: fresh.snapshotId !== old.snapshotId };
+  }
+
+  #open(): Engine {
+    if (this.#closed) throw recloomError('RECLOOM_RUN_CLOSED', {});
+    return this.#engine;
+  }
+
+  #runOptions(surface: AssembledSurface, request: RecommendRequest, traceRow: number): RunOptions {
+    return { timeoutMs: request.deadlineMs ?? surface.planned.config.limits.timeoutMs, signal: request.signal, unlimited: false, traceRow };
+  }
+
+  async #runMany(requests: readonly RecommendRequest[], first: number, options: ManyOptions): Promise<ManyResult<ItemAttributes>[]> {
+    const engine = this.#open();
+    const results = new Array<ManyResult<ItemAttributes>>(requests.length);
+    const started = engine.services.monotonic();
+    const groups = new Map<AssembledSurface, { index: number; state: RequestState }[]>();
+    const alone: { index: number; surface: AssembledSurface; state: RequestState }[] = [];
+    for (const [index, request] of requests.entries()) {
+      try {
+        const surface = surfaceOf(engine, request);
+        const state = new RequestState(engine, surface, request);
+        // A request with its own expressions, signal or deadline runs by itself.
+        if (request.filter !== undefined || request.signal !== undefined || request.deadlineMs !== undefined) {
+          alone.push({ index, surface, state });
+          continue;
+        }
+        const group = groups.get(surface);
+        if (group === undefined) groups.set(surface, [{ index, state }]);
+        else group.push({ index, state });
+      } catch (error) {
+        results[index] = { index: first + index, error: asRecloomError(error) };
+      }
+    }
+    const runGroup = async (
+      surface: AssembledSurface,
+      members: readonly { index: number; state: RequestState }[],
+      timeoutMs: number,
+      signal: AbortSignal | undefined,
+    ): Promise<void> => {
+      try {
+        const runs = await runBatch(
+          engine,
+          surface,
+          members.map((member) => member.state),
+          { timeoutMs, signal, unlimited: options.unlimited ?? false, traceRow: -1 },
+        );
+        for (const [at, run] of runs.entries()) {
+          const { index } = members[at] as { index: number };
+          results[index] = { index: first + index, answer: this.#answer(engine, surface, run, started) };
+        }
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        for (const { index } of members) results[index] = { index: first + index, error: asRecloomError(error) };
+      }
+    };
+    for (const [surface, members] of groups) await runGroup(surface, members, Number.POSITIVE_INFINITY, options.signal);
+    for (const { index, surface, state } of alone)
+      await runGroup(
+        surface,
+        [{ index, state }],
+        state.request.deadlineMs ?? Number.POSITIVE_INFINITY,
+        state.request.signal ?? options.signal,
+      );
+    return results;
+  }
+
+  #answer(engine: Engine, surface: AssembledSurface, result: RunResult, startedMs: number): Answer<ItemAttributes> {
+    const { state, rows, values } = result;
+    const explained = state.request.explain === true ? explainResult(engine, surface, result) : undefined;
+    const fields =
+      state.request.attributes === undefined
+        ? surface.planned.config.attributes
+        : [...new Set([...surface.planned.config.attributes, ...state.request.attributes])];
+    const items = new Array<AnswerItem<ItemAttributes>>(rows.length);
+    for (let place = 0; place < rows.length; place++) {
+      const row = rows[place] as number;
+      const item = {
+        id: engine.items.idOf(row),
+        value: values[place] as number,
+        attributes: attributesOf(engine, row, fields) as ItemAttributes,
+      };
+      const why = explained?.[place];
+      items[place] = why === undefined ? item : { ...item, reason: why.sentence, explanation: why.explanation };
+    }
+    const totalMs = engine.services.monotonic() - startedMs;
+    const answer: Answer<ItemAttributes> = {
+      items,
+      surface: surface.name,
+      snapshotId: engine.snapshotId,
+      configHash: engine.configHash,
+      attributionId: engine.services.random.id(),
+      asOfMs: state.asOfMs,
+      personalised: state.personalised,
+      warnings: state.warnings,
+      timings: result.timings,
+      ledger: {
+        proposed: result.proposed,
+        merged: result.merged,
+        removed: result.removed,
+        scored: result.scored,
+        missingScores: result.missingScores,
+        withheld: result.withheld,
+      },
+    };
+    engine.services.metrics.observe('recloom.request.milliseconds', totalMs);
+    if (engine.services.tracer !== undefined) traceRequest(engine, answer, totalMs);
+    if (surface.effects.length > 0) runEffects(engine, surface, answer, totalMs);
+    return answer;
+  }
+}
+
+/** Applies an event to an engine's overlay; false when its item is unknown. */
+export function applyEvent(engine: Engine, event: EventInput, timeMs: number): boolean {
+  const row = engine.items.rowOf(event.item);
+  if (row < 0) return false;
+  engine.history.record(event.user, row, event.type, timeMs, event.weight);
+  if (timeMs > engine.newestEventMs) engine.newestEventMs = timeMs;
+  return true;
+}
+
+/** Applies items to an engine's overlay and extracts their item features. */
+export async function applyItems(engine: Engine, items: readonly ItemInput[]): Promise<void> {
+  if (items.length === 0) return;
+  const rows = new Set<number>();
+  for (const { id, ...fields } of items) rows.add(engine.items.upsert(id, fields));
+  const changed = Int32Array.from(rows).sort();
+  for (const [name, matrix] of engine.features) {
+    const node = engine.assembly.nodes.get(name);
+    // A fitted extractor knows the items of its build only; its features of new items come with the next one.
+    if (node === undefined || node.planned.definition.fit !== undefined) continue;
+    const extractor = node.instance as FeatureExtractor;
+    const columns: Record<string, ReturnType<typeof subColumn>[]> = {};
+    for (const [input, { entries }] of node.planned.inputs) {
+      columns[input] = entries.flatMap((entry) => (entry.kind === 'item-field' ? [subColumn(engine, entry.field, changed)] : []));
+    }
+    const out = { values: new Float32Array(changed.length * extractor.width), presence: new Uint8Array(changed.length) };
+    const pending = extractor.extract(
+      { scope: 'item', count: changed.length, columns, rows: changed, candidates: undefined, signal: new AbortController().signal },
+      out,
+    );
+    if (isThenable(pending)) await pending;
+    matrix.update(changed, out.values, out.presence);
+  }
+}
+
+/** The rows of one item field as a column of its own. */
+function subColumn(
+  engine: Engine,
+  field: string,
+  rows: Int32Array,
+): { readonly type: 'text'; readonly values: readonly (string | null)[] } {
+  const column = engine.items.column(field);
+  return {
+    type: 'text',
+    values: Array.from(rows, (row) => {
+      const value = column === undefined ? null : columnValue(column, row);
+      return value === null ? null : typeof value === 'object' ? value.join(' ') : String(value);
+    }),
+  };
+}
+
+function attributesOf(engine: Engine, row: number, fields: readonly string[]): Attributes {
+  const attributes: Record<string, AttributeValue> = {};
+  for (const field of fields) {
+    const column = engine.items.column(field);
+    attributes[field] = column === undefined ? null : columnValue(column, row);
+  }
+  return attributes;
+}
+
+function asRecloomError(error: unknown): RecloomError {
+  return isRecloomError(error) ? error : recloomError('RECLOOM_PLG_COMPONENT_FAILED', { what: 'a request' }, { cause: error });
+}
+
+/** Side effects run when the answer is on its way: they can neither delay nor fail it. */
+function runEffects(engine: Engine, surface: AssembledSurface, answer: Answer, totalMs: number): void {
+  const event = {
+    attributionId: answer.attributionId,
+    surface: answer.surface,
+    snapshotId: answer.snapshotId,
+    asOfMs: answer.asOfMs,
+    items: answer.items.map((item) => item.id),
+    totalMs,
+    warningCodes: answer.warnings.map((warning) => warning.code),
+  };
+  engine.enter();
+  setImmediate(async () => {
+    try {
+      for (const effect of surface.effects) {
+        try {
+          await effect.instance.onAnswer(event);
+        } catch (error) {
+          engine.services.metrics.count('recloom.node.failures', 1, { node: effect.name });
+          engine.services.logger.warn('a side effect failed', { node: effect.name, error: (error as Error).name });
+        }
+      }
+    } finally {
+      engine.leave();
+    }
+  });
+}
+
+function traceRequest(engine: Engine, answer: Answer, totalMs: number): void {
+  const span = engine.services.tracer?.startSpan('recloom.request', {
+    surface: answer.surface,
+    snapshot: answer.snapshotId,
+    items: answer.items.length,
+    milliseconds: totalMs,
+  });
+  for (const timing of answer.timings) span?.setAttribute(`node.${timing.node}.milliseconds`, timing.milliseconds);
+  span?.end();
+}
+
+function verdict(facts: {
+  readonly known: boolean;
+  readonly place: number;
+  readonly proposedBy: readonly { readonly source: string; readonly rank: number }[];
+  readonly removedBy: { readonly filter: string; readonly reason: string } | undefined;
+  readonly placeByValue: number | undefined;
+  readonly limit: number;
+}): string {
+  if (!facts.known) return 'The item is not in the catalogue of this snapshot.';
+  if (facts.place > 0) return `The item is in the answer, at place ${facts.place}.`;
+  if (facts.proposedBy.length === 0) return 'No source proposed the item.';
+  const sources = facts.proposedBy.map((entry) => `${entry.source} (rank ${entry.rank})`).join(', ');
+  if (facts.removedBy !== undefined) return `Proposed by ${sources}, then removed by ${facts.removedBy.filter}: ${facts.removedBy.reason}.`;
+  if (facts.placeByValue !== undefined)
+    return `Proposed by ${sources}; by value it came in at place ${facts.placeByValue}, and the answer shows ${facts.limit}.`;
+  return `Proposed by ${sources}, but it was beyond the candidate limit.`;
+}
