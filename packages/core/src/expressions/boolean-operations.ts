@@ -76,7 +76,11 @@ export function selectBoolean(condition: BooleanNode, consequent: BooleanNode, a
   };
 }
 
-function combine(left: BooleanNode, right: BooleanNode, apply: (first: Uint8Array, second: Uint8Array, count: number) => void): BooleanNode {
+function combine(
+  left: BooleanNode,
+  right: BooleanNode,
+  apply: (first: Uint8Array, second: Uint8Array, count: number) => void,
+): BooleanNode {
   return {
     type: 'boolean',
     evaluate(frame) {

@@ -34,6 +34,9 @@ export const numberFunctions: Readonly<Record<string, number>> = {
 };
 export const mostArguments = 8;
 
+/** `size` gives an int in CEL; the check reads it under this name, which gives a double. */
+const sizeInCheck = 'sizeAsDouble';
+
 /**
  * The CEL environment of a schema: parses, and checks types a second time by CEL's own rules, extended by what columns
  * need: mixed numbers, comparison with null, our functions. Nothing is ever evaluated with it.
@@ -43,6 +46,8 @@ export class CelEnvironment {
 
   constructor(schema: ExpressionSchema) {
     const environment = new Environment({
+      // Elements are checked one by one against what they are compared with; a request value may stand among texts.
+      homogeneousAggregateLiterals: false,
       limits: { maxAstNodes: 1000, maxDepth: 64, maxListElements: 500, maxMapEntries: 16, maxCallArguments: mostArguments },
     });
     declareFunctions(environment);
@@ -76,14 +81,8 @@ function declareFunctions(environment: Environment): void {
   const never = (): never => {
     throw new Error('expressions are compiled, never evaluated by the library');
   };
-  // Registered though the compiler reads every number as a double: `size()` gives an int.
-  for (const operator of ['+', '-', '*', '/', '%']) {
-    environment.registerOperator(`int ${operator} double: double`, never);
-    environment.registerOperator(`double ${operator} int: double`, never);
-  }
   environment.registerOperator('double % double: double', never);
-  environment.registerOperator('int == double: bool', never);
-  for (const type of ['double', 'int', 'string', 'bool', 'list<string>']) environment.registerOperator(`${type} == null: bool`, never);
+  for (const type of ['double', 'string', 'bool', 'list<string>']) environment.registerOperator(`${type} == null: bool`, never);
   for (const [name, count] of Object.entries(numberFunctions)) {
     const [least, most] = count === Number.POSITIVE_INFINITY ? [2, mostArguments] : [count, count];
     for (let size = least; size <= most; size++) {
@@ -95,7 +94,10 @@ function declareFunctions(environment: Environment): void {
       environment.registerFunction(`coalesce(${Array(size).fill(type).join(', ')}): ${type}`, never);
     }
   }
-  for (const operator of ['<', '<=', '>', '>=']) void operator;
+  for (const type of ['string', 'list<string>']) {
+    environment.registerFunction(`${sizeInCheck}(${type}): double`, never);
+    environment.registerFunction(`${type}.${sizeInCheck}(): double`, never);
+  }
 }
 
 function declareColumns(environment: Environment, schema: ExpressionSchema): void {
@@ -117,4 +119,63 @@ function declareColumns(environment: Environment, schema: ExpressionSchema): voi
   declare('source', 'SourceColumns', all(schema.sources, 'SourceColumn'));
   // Context keys are not known in advance.
   environment.registerVariable('request', 'map<string, dyn>');
+}
+
+/** All numbers of an expression are doubles: `1 / 2` is 0.5 and `2 * item.price` needs no decimal point. */
+function numbersAsDoubles(node: ASTNode): void {
+  const writable = node as { args: unknown };
+  if (typeof node.args === 'bigint') {
+    writable.args = Number(node.args);
+    return;
+  }
+  if (!Array.isArray(node.args)) {
+    if (typeof node.args === 'object' && node.args !== null && 'op' in node.args) numbersAsDoubles(node.args as ASTNode);
+    return;
+  }
+  const parts: unknown[] = node.args;
+  if ((node.op === 'call' || node.op === 'rcall') && parts[0] === 'size') parts[0] = sizeInCheck;
+  for (const part of parts.flat(2)) if (typeof part === 'object' && part !== null && 'op' in part) numbersAsDoubles(part as ASTNode);
+}
+
+const tokenWords: Readonly<Record<string, string>> = {
+  EOF: 'the end',
+  IDENTIFIER: 'a name',
+  NUMBER: 'a number',
+  STRING: 'a text',
+  LPAREN: '"("',
+  RPAREN: '")"',
+  LBRACKET: '"["',
+  RBRACKET: '"]"',
+  LBRACE: '"{"',
+  RBRACE: '"}"',
+  COLON: '":"',
+  COMMA: '","',
+  QUESTION: '"?"',
+  DOT: '"."',
+};
+
+interface LibraryError {
+  readonly code?: string;
+  readonly summary?: string;
+  readonly message?: string;
+  readonly range?: { readonly start: number };
+}
+
+function asFault(error: unknown): ExpressionFault {
+  // The parser calls itself for "!" and "-" without counting: a long row of them ends at the stack.
+  if (error instanceof RangeError) return new ExpressionFault('it is nested too deeply', 0);
+  const { code, summary, message, range } = error as LibraryError;
+  return new ExpressionFault(explain(code ?? '', summary ?? message ?? 'unknown'), range?.start ?? 0);
+}
+
+function explain(code: string, summary: string): string {
+  if (code === 'limit_exceeded') {
+    return summary.includes('maxDepth') ? 'it is nested too deeply' : `it has too many parts (${summary.toLowerCase()})`;
+  }
+  const words = summary.replace(/\b[A-Z]{3,}\b/g, (token) => tokenWords[token] ?? token.toLowerCase());
+  if (code === 'unexpected_character' && summary.includes("'='")) return 'a single "=" is no operator; compare with "==", "<=" or ">="';
+  if (code === 'unexpected_character' && summary.includes("'&'")) return 'write "&&" for "and"';
+  if (code === 'unexpected_character' && summary.includes("'|'")) return 'write "||" for "or"';
+  if (code === 'unexpected_token' && summary.endsWith('EOF')) return 'it ends too early';
+  return words.charAt(0).toLowerCase() + words.slice(1);
 }

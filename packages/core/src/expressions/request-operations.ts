@@ -1,6 +1,6 @@
 import type { ContextValue, RequestView } from '@recloom/plugin-api';
 import type { Frame } from './frame.js';
-import { type BooleanNode, type DynamicNode, nullBoolean, type NumberNode, type TextNode } from './nodes.js';
+import { type BooleanNode, type DynamicNode, type NumberNode, nullBoolean, type TextNode } from './nodes.js';
 
 type ReadRequest = (request: RequestView) => ContextValue | undefined;
 

@@ -1,0 +1,106 @@
+import { type CandidateBatch, type CompiledExpression, type Expressions, type RecloomError, recloomError } from '@recloom/plugin-api';
+import { CelEnvironment } from './cel-environment.js';
+import { compileTree } from './compile-expression.js';
+import { ExpressionFault } from './expression-fault.js';
+import type { ExpressionSchema } from './expression-schema.js';
+import { BufferPool, type Frame } from './frame.js';
+import { type BooleanNode, type NumberNode, nullBoolean } from './nodes.js';
+
+export type { ExpressionSchema, RequestFieldType } from './expression-schema.js';
+
+/** Item rows evaluated at a time over the whole catalogue, so that temporaries stay in the processor's cache. */
+const catalogueStretch = 4096;
+
+/**
+ * Compiles CEL expressions over the columns of a pipeline to column operations.
+ *
+ * All numbers are doubles and mix freely. Null is a missing value: an empty field, a score a component did not give, a
+ * source that did not propose the candidate, a context key the request lacks. Arithmetic with null is null; a comparison,
+ * `in`, `contains` and the like are false when a side is null; `x != y` is the negation of `x == y`; `x == null` and
+ * `has(x)` ask; `coalesce(x, 0)` replaces; in `&&`, `||`, `!` and before `?` null counts as false. An empty list and null are
+ * the same. `rank`, `zscore` and `minmax` compare a candidate with the others of its request (see `normalisers.ts`).
+ */
+export function createExpressions(schema: ExpressionSchema): Expressions {
+  const environment = new CelEnvironment(schema);
+  const pool = new BufferPool();
+  return {
+    compile(text, result) {
+      try {
+        const { root, reads, comparesCandidates } = compileTree(environment.parse(text), schema, result);
+        environment.check(text);
+        const itemsOnly = !comparesCandidates && reads.every((name) => name.startsWith('item.'));
+        return new ColumnExpression(text, result, reads, itemsOnly, root, schema, pool);
+      } catch (error) {
+        throw asCoded(error, text);
+      }
+    },
+  };
+}
+
+function asCoded(error: unknown, text: string): RecloomError {
+  if (error instanceof ExpressionFault) return error.toRecloomError(text);
+  if (error instanceof RangeError) return new ExpressionFault('it is nested too deeply', 0).toRecloomError(text);
+  throw error;
+}
+
+class ColumnExpression implements CompiledExpression {
+  readonly source: string;
+  readonly resultType: 'number' | 'boolean';
+  readonly reads: readonly string[];
+  readonly itemsOnly: boolean;
+  readonly #root: NumberNode | BooleanNode;
+  readonly #schema: ExpressionSchema;
+  readonly #pool: BufferPool;
+
+  constructor(
+    source: string,
+    resultType: 'number' | 'boolean',
+    reads: readonly string[],
+    itemsOnly: boolean,
+    root: NumberNode | BooleanNode,
+    schema: ExpressionSchema,
+    pool: BufferPool,
+  ) {
+    this.source = source;
+    this.resultType = resultType;
+    this.reads = Object.freeze(reads);
+    this.itemsOnly = itemsOnly;
+    this.#root = root;
+    this.#schema = schema;
+    this.#pool = pool;
+  }
+
+  evaluate(batch: CandidateBatch, out: Float32Array): void {
+    this.#run({ count: batch.count, rows: batch.rows, items: this.#schema.items, batch, pool: this.#pool }, out, 0);
+  }
+
+  evaluateItems(out: Float32Array): void {
+    if (!this.itemsOnly) {
+      throw recloomError('RECLOOM_CFG_EXPRESSION', { why: 'it depends on the request, so it cannot be evaluated once for all items' });
+    }
+    const { items } = this.#schema;
+    const total = Math.min(items.rowCount, out.length);
+    const rows = new Int32Array(Math.min(catalogueStretch, total));
+    for (let start = 0; start < total; start += catalogueStretch) {
+      const count = Math.min(catalogueStretch, total - start);
+      for (let index = 0; index < count; index++) rows[index] = start + index;
+      this.#run({ count, rows, items, batch: undefined, pool: this.#pool }, out, start);
+    }
+  }
+
+  #run(frame: Frame, out: Float32Array, start: number): void {
+    const root = this.#root;
+    if (root.type === 'number') {
+      const values = root.evaluate(frame);
+      for (let index = 0; index < frame.count; index++) out[start + index] = values[index] as number;
+      frame.pool.giveNumbers(values);
+    } else {
+      const values = root.evaluate(frame);
+      for (let index = 0; index < frame.count; index++) {
+        const value = values[index] as number;
+        out[start + index] = value === nullBoolean ? Number.NaN : value;
+      }
+      frame.pool.giveBooleans(values);
+    }
+  }
+}
