@@ -1,3 +1,7 @@
+export { type BoundLaw, type BrokenLaw, type ConformanceReport, conformanceLaws, laws, runLaws } from './conformance/kit.js';
+export { type Law, LawBroken } from './conformance/law.js';
+export { lightPackages } from './conformance/package-check.js';
+export { type ComponentFixture, type ConformanceOptions, madeUpFeature, type Subject } from './conformance/subject.js';
 export {
   booleanColumn,
   categoryColumn,
@@ -22,6 +26,7 @@ export {
   type ComponentSetup,
   copyState,
   createTestHost,
+  deepFreeze,
   fitComponent,
   openComponent,
   type TestHost,
@@ -53,4 +58,4 @@ export {
   silentTracer,
   singleThreadCompute,
 } from './host/services.js';
-export { type Shop, type ShopSize, syntheticShop } from './host/shop.js';
+export { type Shop, type ShopSize, type SyntheticShop, shopFrom, syntheticShop } from './host/shop.js';

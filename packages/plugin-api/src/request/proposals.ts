@@ -29,7 +29,7 @@ export function joinProposals(lists: readonly (RequestProposals | undefined)[], 
   return { offsets, rows, scores };
 }
 
-/** Adapts a function of one request to the batch contract; requests are answered one after the other. */
+/** Adapts a function of one request to the batch contract; requests are answered one after the other, none after an abort. */
 export function perRequest(
   propose: (
     request: RequestView,
@@ -38,6 +38,7 @@ export function perRequest(
   ) => RequestProposals | undefined | Promise<RequestProposals | undefined>,
 ): CandidateSource['propose'] {
   return (batch, limit) => {
+    batch.signal.throwIfAborted();
     const lists: (RequestProposals | undefined)[] = [];
     for (let index = 0; index < batch.requests.length; index++) {
       const request = batch.requests[index] as RequestView;

@@ -51,6 +51,8 @@ export type TestInputs = Readonly<Record<string, TestInput | readonly TestInput[
 export interface ComponentSetup {
   /** The component's name in the config; default its id. */
   readonly name?: string;
+  /** Folder that relative paths in options start from; default the working folder. */
+  readonly directory?: string;
   /** Raw options, as `with:` gives them; validated through the component's schema. Default `{}`. */
   readonly options?: unknown;
   /** Catalogue, users and history; default the host's shop. */
@@ -147,6 +149,7 @@ export function createTestHost(options: TestHostOptions = {}): TestHost {
     }
     return {
       name,
+      directory: setup.directory ?? process.cwd(),
       options: await validateOptions(definition, setup.options ?? {}),
       deps,
       inputs: resolveInputs(definition, setup.inputs ?? {}, data, plane),
@@ -206,13 +209,13 @@ export function openComponent<Instance extends object = AnyInstance>(
 }
 
 /**
- * Validates raw options through a component's schema and returns what `create` gets.
+ * Validates raw options through a component's schema and returns what `create` gets, deep-frozen.
  *
  * @throws RECLOOM_CFG_TYPE naming the first option that is wrong.
  */
 export async function validateOptions(definition: ComponentDefinition, raw: unknown): Promise<unknown> {
   const result = await definition.options['~standard'].validate(raw);
-  if (result.issues === undefined) return result.value;
+  if (result.issues === undefined) return deepFreeze(result.value);
   const issue = result.issues[0] as SchemaIssue;
   const path = (issue.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.');
   throw recloomError('RECLOOM_CFG_TYPE', { key: path === '' ? 'with' : path, why: issue.message });
@@ -277,4 +280,14 @@ export function copyState(state: ComponentState): ComponentState {
       { shape: [...shape], data: data.slice() as TensorData },
     ]),
   );
+}
+
+/** Freezes plain objects and arrays all the way down; typed arrays and class instances are left alone. */
+export function deepFreeze<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null && !Array.isArray(value)) return value;
+  Object.freeze(value);
+  for (const part of Object.values(value)) deepFreeze(part);
+  return value;
 }

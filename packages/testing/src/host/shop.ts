@@ -23,22 +23,50 @@ export interface ShopSize {
   readonly seed?: number;
 }
 
-/** A made-up shop: the same size and seed give the same bytes. */
+/** Catalogue, users and history that components are run on. */
 export interface Shop {
-  /** Fields: title (text), category, brand (category), price, stock (number), available (boolean), tags (list), description (text, missing for some). */
   readonly items: TestTable;
-  /** Field: country (category, missing for some). */
   readonly users: TestTable;
-  /** Types view, cart, purchase with weights 1, 3, 5; a basket number per visit. */
   readonly history: HistoryStore;
-  /** Time of the last event. */
+  /** Time of the last event in milliseconds; 0 without events. */
   readonly asOfMs: number;
+  /** A request of a user with the stored history (as far as granted), or of a guest for -1. `parts` override. */
+  request(userRow: number, parts?: RequestParts): RequestView;
+}
+
+/**
+ * A made-up shop: the same size and seed give the same bytes.
+ * Item fields: title (text), category, brand (category), price, stock (number), available (boolean), tags (list),
+ * description (text, missing for some). User field: country (category, missing for some).
+ * Event types view, cart, purchase with weights 1, 3, 5, and a basket number per visit.
+ */
+export interface SyntheticShop extends Shop {
   /** The hidden cluster of each item; people mostly stay within theirs. */
   readonly itemClusters: Int32Array;
   /** The favourite cluster of each user. */
   readonly userClusters: Int32Array;
-  /** A request of a user with the stored history (as far as granted), or of a guest for -1. `parts` override. */
-  request(userRow: number, parts?: RequestParts): RequestView;
+}
+
+/** A shop of the given tables and history. */
+export function shopFrom(parts: { readonly items: TestTable; readonly users?: TestTable; readonly history?: HistoryStore }): Shop {
+  const { items, users = tableFrom([]) } = parts;
+  const history = parts.history ?? historyFrom([], { userCount: users.rowCount, itemCount: items.rowCount });
+  const asOfMs = history.timesMs.reduce((latest, time) => Math.max(latest, time), 0);
+  return {
+    items,
+    users,
+    history,
+    asOfMs,
+    request(userRow, requestParts = {}) {
+      const userFields: Record<string, ContextValue> = {};
+      for (const field of users.fields) {
+        const column = users.column(field);
+        const value = column === undefined || userRow < 0 ? null : columnValue(column, userRow);
+        if (value !== null && typeof value !== 'object') userFields[field] = value;
+      }
+      return requestView({ userRow, history: historyViewOf(history, userRow), userFields, asOfMs, ...requestParts });
+    },
+  };
 }
 
 const clusterNames = ['kitchen', 'garden', 'travel', 'office', 'sport', 'music', 'winter', 'party'];
@@ -65,7 +93,7 @@ const spanDays = 120;
  * that follow each other within a visit, baskets, a trend over 120 days; and with what they stumble over: items and users
  * without any event, missing values, sold-out items, a user with a single event.
  */
-export function syntheticShop(size: ShopSize = {}): Shop {
+export function syntheticShop(size: ShopSize = {}): SyntheticShop {
   const userCount = size.users ?? 120;
   const itemCount = size.items ?? 80;
   const eventTarget = size.events ?? userCount * 20;
@@ -89,25 +117,7 @@ export function syntheticShop(size: ShopSize = {}): Shop {
     itemCount,
     typeNames: ['view', 'cart', 'purchase'],
   });
-  const asOfMs = history.timesMs.reduce((latest, time) => Math.max(latest, time), 0);
-
-  return {
-    items,
-    users,
-    history,
-    asOfMs,
-    itemClusters,
-    userClusters,
-    request(userRow, parts = {}) {
-      const userFields: Record<string, ContextValue> = {};
-      for (const field of users.fields) {
-        const column = users.column(field);
-        const value = column === undefined || userRow < 0 ? null : columnValue(column, userRow);
-        if (value !== null && !Array.isArray(value)) userFields[field] = value as ContextValue;
-      }
-      return requestView({ userRow, history: historyViewOf(history, userRow), userFields, asOfMs, ...parts });
-    },
-  };
+  return { ...shopFrom({ items, users, history }), itemClusters, userClusters };
 }
 
 function makeItems(itemCount: number, clusters: Int32Array, random: RandomStream): TestTable {

@@ -1,0 +1,151 @@
+import { type CandidateBatch, createRandomStream } from '@recloom/plugin-api';
+import type { AnyInstance } from '../../host/host.js';
+import { candidateBatch } from '../../host/requests.js';
+import { hold, type Law, provides } from '../law.js';
+import { emptyScores } from '../probes.js';
+import { sampleCandidates, sampleRequests, shuffled } from '../subject.js';
+
+async function score(instance: AnyInstance, batch: CandidateBatch): Promise<Float32Array> {
+  const out = emptyScores(batch.count);
+  await instance.score(batch, out, new AbortController().signal);
+  return out;
+}
+
+function same(left: number, right: number): boolean {
+  if (Number.isNaN(left) || Number.isNaN(right)) return Number.isNaN(left) && Number.isNaN(right);
+  return Math.abs(left - right) <= 1e-5 * Math.max(1, Math.abs(left));
+}
+
+const oneScoreEach: Law = {
+  id: 'SCR-01',
+  title: 'one finite score each, or none',
+  law: 'Every candidate gets a finite score or stays NaN (missing); infinities are neither; something is scored; nothing outside the column is written.',
+  appliesTo: provides('scorer'),
+  async run(subject) {
+    const { instance } = await subject.open();
+    const batch = sampleCandidates(subject, sampleRequests(subject));
+    const guard = 5;
+    const whole = new Float32Array(batch.count + 2 * guard).fill(-77);
+    const out = whole.subarray(guard, guard + batch.count).fill(Number.NaN);
+    await instance.score(batch, out, new AbortController().signal);
+    hold(
+      out.every((value) => Number.isFinite(value) || Number.isNaN(value)),
+      'A score is infinite.',
+    );
+    hold(
+      out.some((value) => Number.isFinite(value)),
+      'Not one of the candidates got a score; give a fixture on which it has something to say.',
+    );
+    hold(
+      [...whole.subarray(0, guard), ...whole.subarray(guard + batch.count)].every((value) => value === -77),
+      'It writes outside its column.',
+    );
+    await score(instance, candidateBatch({ rows: [] }));
+    await score(instance, candidateBatch({ rows: [[]] }));
+    await instance.dispose?.();
+  },
+};
+
+const equivariant: Law = {
+  id: 'SCR-02',
+  title: 'the order of candidates does not matter',
+  law: "Candidates in another order get the same scores: a candidate's place says nothing about it.",
+  appliesTo: provides('scorer'),
+  async run(subject) {
+    if (subject.definition.capabilities.deterministic === false) return;
+    const { instance } = await subject.open();
+    const batch = sampleCandidates(subject, sampleRequests(subject));
+    const random = createRandomStream(41);
+    const order = Array.from({ length: batch.requests.length }, (_, request) => {
+      const start = batch.offsets[request] ?? 0;
+      return shuffled((batch.offsets[request + 1] ?? start) - start, random).map((place) => start + place);
+    }).flat();
+    const move = (array: Float32Array): Float32Array => Float32Array.from(order, (place) => array[place] ?? 0);
+    const moved: CandidateBatch = {
+      ...batch,
+      rows: Int32Array.from(order, (place) => batch.rows[place] ?? 0),
+      sources: batch.sources.map(({ name, scores, ranks }) => ({
+        name,
+        scores: move(scores),
+        ranks: Int32Array.from(order, (place) => ranks[place] ?? 0),
+      })),
+      column: (name) => {
+        const column = batch.column(name);
+        return column === undefined ? undefined : move(column);
+      },
+    };
+    const before = await score(instance, batch);
+    const after = await score(instance, moved);
+    order.forEach((place, index) => {
+      hold(same(before[place] ?? 0, after[index] ?? 0), 'A score depends on the place of its candidate.');
+    });
+    await instance.dispose?.();
+  },
+};
+
+const unknownUserAndItem: Law = {
+  id: 'SCR-03',
+  title: 'unknown users and items are normal',
+  law: 'A guest, a user and items that joined after the fit get finite or missing scores, no error.',
+  appliesTo: provides('scorer'),
+  async run(subject) {
+    const { grownShop: shop } = subject;
+    const { instance } = await subject.open({ shop });
+    const newItem = shop.items.rowCount - 1;
+    const rows = [newItem, 0, newItem - 1, 4];
+    const draw = [1, Number.NaN, 0.5, 2];
+    const twelve = [...draw, ...draw, ...draw];
+    const batch = candidateBatch({
+      rows: [rows, rows, rows],
+      requests: [
+        shop.request(-1),
+        shop.request(shop.users.rowCount - 1, { items: [newItem], text: 'zzzz unheard of' }),
+        shop.request(0, { history: [{ item: newItem, type: subject.shop.history.typeNames[0] ?? 'view', timeMs: shop.asOfMs }] }),
+      ],
+      sources: { first: twelve, second: twelve },
+      columns: { 'score.first': twelve, 'score.second': twelve, 'feature.first': twelve },
+    });
+    const out = await score(instance, batch);
+    hold(
+      out.every((value) => Number.isFinite(value) || Number.isNaN(value)),
+      'A stranger gets an infinite score.',
+    );
+    await instance.dispose?.();
+  },
+};
+
+const batchIsSeparate: Law = {
+  id: 'SCR-04',
+  title: 'a batch equals separate runs',
+  law: 'The candidates of a request are scored in a batch as they would be alone.',
+  appliesTo: provides('scorer'),
+  async run(subject) {
+    if (subject.definition.capabilities.deterministic === false) return;
+    const { instance } = await subject.open();
+    const batch = sampleCandidates(subject, sampleRequests(subject));
+    const together = await score(instance, batch);
+    for (const [index, request] of batch.requests.entries()) {
+      const start = batch.offsets[index] ?? 0;
+      const end = batch.offsets[index + 1] ?? start;
+      const alone = await score(instance, {
+        requests: [{ ...request, index: 0 }],
+        count: end - start,
+        offsets: Int32Array.from([0, end - start]),
+        rows: batch.rows.slice(start, end),
+        sources: batch.sources.map(({ name, scores, ranks }) => ({
+          name,
+          scores: scores.slice(start, end),
+          ranks: ranks.slice(start, end),
+        })),
+        column: (name) => batch.column(name)?.slice(start, end),
+      });
+      alone.forEach((value, place) => {
+        hold(same(value, together[start + place] ?? 0), `The scores of request ${index} depend on the other requests of the batch.`);
+      });
+    }
+    await instance.dispose?.();
+  },
+};
+
+/** Laws of scorers. */
+export const scorerLaws: readonly Law[] = [oneScoreEach, equivariant, unknownUserAndItem, batchIsSeparate];
