@@ -57,7 +57,7 @@ export async function parseConfig(source: string | Record<string, unknown>, opti
     file: reader.file,
     files: reader.files,
     locate: (configPath, target) => locate(reader, merged, configPath, target ?? 'value'),
-    locateInside: (configPath, text, line, column) => locateInside(merged, configPath, text, line, column),
+    locateInside: (configPath, offset) => locateInside(merged, configPath, offset),
   };
   const collector = new ProblemCollector(problemSource, reader.problems);
   if (merged === undefined) return { loaded: undefined, problems: collector.problems, broken: new Set(), collector };
@@ -129,21 +129,14 @@ function locate(reader: ConfigReader, root: ConfigNode | undefined, configPath: 
   return (target === 'key' || !found.exact ? found.keyPosition : undefined) ?? found.node.position;
 }
 
-function locateInside(
-  root: ConfigNode | undefined,
-  configPath: ConfigPath,
-  text: string,
-  line: number,
-  column: number,
-): SourcePosition | undefined {
-  const node = root && findNode(root, configPath);
-  if (node === undefined || !node.exact || node.node.kind !== 'scalar' || node.node.range === undefined) return undefined;
-  const { source, start, end } = node.node.range;
-  const begin = source.text.slice(start, end).indexOf(text);
-  if (begin < 0) return undefined;
-  const before = text.split('\n').slice(0, line - 1);
-  const offset = before.reduce((sum, earlier) => sum + earlier.length + 1, 0) + column - 1;
-  return source.positionAt(start + begin + offset);
+function locateInside(root: ConfigNode | undefined, configPath: ConfigPath, offset: number): SourcePosition | undefined {
+  const found = root && findNode(root, configPath);
+  if (found === undefined || !found.exact || found.node.kind !== 'scalar') return undefined;
+  const { range, value } = found.node;
+  if (range === undefined || typeof value !== 'string') return undefined;
+  // Quotes and block indicators come before the text; escapes and folded lines make it differ from what is written.
+  const begin = range.source.text.slice(range.start, range.end).indexOf(value);
+  return begin < 0 ? undefined : range.source.positionAt(range.start + begin + offset);
 }
 
 class ConfigReader {

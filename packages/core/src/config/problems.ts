@@ -1,5 +1,5 @@
 import { type ErrorCode, type ErrorLocation, type ErrorParameters, isRecloomError, RecloomError, recloomError } from '@recloom/plugin-api';
-import type { ConfigPath, LoadedConfig, SourcePosition } from './types.js';
+import type { ConfigPath, LoadedConfig } from './types.js';
 
 /** What a collector needs to know about the config whose problems it gathers; every `LoadedConfig` has it. */
 export interface ProblemSource {
@@ -7,8 +7,7 @@ export interface ProblemSource {
   locate: LoadedConfig['locate'];
   /** Display names of all files in reading order, the main file first. */
   readonly files?: readonly string[];
-  /** The place of a line and column inside the text at a path, where the file writes that text as it is. */
-  locateInside?(path: ConfigPath, text: string, line: number, column: number): SourcePosition | undefined;
+  locateInside?: LoadedConfig['locateInside'];
 }
 
 /** At most this many problems are shown and kept: a file that is wrong throughout is not wrong in more ways than this. */
@@ -32,21 +31,19 @@ export class ProblemCollector {
   }
 
   /**
-   * Adds a problem that somebody else raised, at the place of a config path; what is not a `RecloomError` is kept as the
-   * cause. The line and column of a `RECLOOM_CFG_EXPRESSION` count within the expression and become those of the file.
+   * Adds a problem that somebody else raised, at the place of a config path; what is no `RecloomError` is kept as the cause.
+   * For an expression, whose problems know their offset in the text at that path, the place is that of the part that is wrong.
    */
-  addError(error: unknown, path: ConfigPath, target: 'key' | 'value' = 'value', text?: string): void {
+  addError(error: unknown, path: ConfigPath, target: 'key' | 'value' = 'value'): void {
     const at = this.#at(path, target);
     if (!isRecloomError(error)) {
       const what = error instanceof Error ? error.message : String(error);
       this.#push(recloomError('RECLOOM_PLG_COMPONENT_FAILED', { what }, { at, cause: error }));
       return;
     }
+    const offset = (error.cause as { readonly offset?: unknown } | undefined)?.offset;
     const inside =
-      error.code === 'RECLOOM_CFG_EXPRESSION' && text !== undefined
-        ? this.#source.locateInside?.(path, text, error.at.line ?? 1, error.at.column ?? 1)
-        : undefined;
-    const { line: _line, column: _column, file: _file, ...known } = error.at;
+      error.code === 'RECLOOM_CFG_EXPRESSION' && typeof offset === 'number' ? this.#source.locateInside?.(path, offset) : undefined;
     this.#push(
       new RecloomError({
         code: error.code,
@@ -55,7 +52,7 @@ export class ProblemCollector {
         retryable: error.retryable,
         cause: error.cause,
         problems: error.problems,
-        at: { ...at, ...known, ...(inside === undefined ? {} : { file: inside.file, line: inside.line, column: inside.column }) },
+        at: { ...at, ...error.at, ...inside },
       }),
     );
   }

@@ -107,6 +107,11 @@ export interface LoadedConfig {
   readonly hash: string;
   /** Where a value (or, failing that, its nearest parent) stands. `target: 'key'` gives the key's place rather than the value's. */
   locate(path: ConfigPath, target?: 'key' | 'value'): SourcePosition;
+  /**
+   * Where the character at an offset into a text value (an expression) stands in its file; undefined when the file does not
+   * hold the text as it is, for example because it has escapes, or when the config was an object.
+   */
+  locateInside?(path: ConfigPath, offset: number): SourcePosition | undefined;
   /** The config with every value that came from the environment replaced by `[env:NAME]`, for logs and `inspect`. */
   redacted(): unknown;
 }

@@ -154,6 +154,12 @@ const tokenWords: Readonly<Record<string, string>> = {
   DOT: '"."',
 };
 
+const characterAdvice: Readonly<Record<string, string>> = {
+  '=': 'a single "=" is no operator; compare with "==", "<=" or ">="',
+  '&': 'write "&&" for "and"',
+  '|': 'write "||" for "or"',
+};
+
 interface LibraryError {
   readonly code?: string;
   readonly summary?: string;
@@ -170,12 +176,16 @@ function asFault(error: unknown): ExpressionFault {
 
 function explain(code: string, summary: string): string {
   if (code === 'limit_exceeded') {
-    return summary.includes('maxDepth') ? 'it is nested too deeply' : `it has too many parts (${summary.toLowerCase()})`;
+    return summary.includes('maxDepth')
+      ? 'it is nested too deeply'
+      : `it has too many parts (more than ${/\d+/.exec(summary)?.[0] ?? 'allowed'})`;
   }
-  const words = summary.replace(/\b[A-Z]{3,}\b/g, (token) => tokenWords[token] ?? token.toLowerCase());
-  if (code === 'unexpected_character' && summary.includes("'='")) return 'a single "=" is no operator; compare with "==", "<=" or ">="';
-  if (code === 'unexpected_character' && summary.includes("'&'")) return 'write "&&" for "and"';
-  if (code === 'unexpected_character' && summary.includes("'|'")) return 'write "||" for "or"';
+  const words = summary.replace(/\b[A-Z]{2,}\b/g, (token) => tokenWords[token] ?? token.toLowerCase());
+  if (code === 'unexpected_character') {
+    const character = /: '?(.)/.exec(summary)?.[1] ?? '';
+    const advice = characterAdvice[character];
+    return advice ?? `"${character}" cannot stand here`;
+  }
   if (code === 'unexpected_token' && summary.endsWith('EOF')) return 'it ends too early';
   return words.charAt(0).toLowerCase() + words.slice(1);
 }

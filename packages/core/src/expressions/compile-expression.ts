@@ -209,10 +209,9 @@ class TreeCompiler {
     if (namespace === undefined || name === undefined) throw fault('only columns have parts', node);
     if (!namespaces.includes(namespace)) {
       const meant = suggest(namespace, namespaces);
-      throw fault(
-        `there is no "${namespace}"${meant === undefined ? '' : `; did you mean "${meant}"?`} Columns begin with ${namespaces.join(', ')}`,
-        node,
-      );
+      const advice =
+        meant === undefined ? `columns begin with ${namespaces.join(', ')}` : `did you mean "${[meant, ...path.slice(1)].join('.')}"?`;
+      throw fault(`there is no "${namespace}"; ${advice}`, node);
     }
     const deepest = namespace === 'source' ? 3 : 2;
     if (path.length > deepest) throw fault(`"${path.slice(0, deepest).join('.')}" has no parts`, node);
