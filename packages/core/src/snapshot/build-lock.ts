@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -110,8 +110,13 @@ class HeldLock implements BuildLock {
       writeFileSync(temporary, JSON.stringify({ ...this.#ticket, released: true }));
       renameSync(temporary, this.#path);
     } catch {
-      // A full disk or a folder that is gone: the ticket then counts as released when this process has ended.
       rmSync(temporary, { force: true });
+      try {
+        // A full disk. Emptying takes no room; an empty ticket frees the lock once it is stale.
+        truncateSync(this.#path);
+      } catch {
+        // The folder is gone, and the lock with it.
+      }
     }
   }
 }

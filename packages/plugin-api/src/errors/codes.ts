@@ -209,6 +209,12 @@ export const errorCodes = {
     hint: 'The last good snapshot keeps serving; run `recloom build` again.',
     audience: 'embedder',
   },
+  RECLOOM_DAT_SNAPSHOT_FALLBACK: {
+    message: ({ wanted, opened }: { wanted: string; opened: string }) =>
+      `The snapshot ${wanted} cannot be used; the older ${opened} serves instead.`,
+    hint: 'Run `recloom build` again; `recloom inspect` says what is wrong with it.',
+    audience: 'embedder',
+  },
   RECLOOM_DAT_SNAPSHOT_FORMAT: {
     message: ({ found, supported }: { found: string; supported: string }) =>
       `The snapshot has format ${found}, this version reads ${supported}.`,
