@@ -49,7 +49,13 @@ function checkExpressions(plan: Plan, dataset: Dataset): void {
       const { file, line, column } = plan.loaded.locate(['surfaces', name, 'value']);
       const known = error as RecloomError;
       problems.push(
-        new RecloomError({ code: known.code, message: known.message, hint: known.hint, cause: known, at: { pipeline: plan.loaded.config.name, surface: name, file, ...(line > 0 ? { line, column } : {}) } }),
+        new RecloomError({
+          code: known.code,
+          message: known.message,
+          hint: known.hint,
+          cause: known,
+          at: { pipeline: plan.loaded.config.name, surface: name, file, ...(line > 0 ? { line, column } : {}) },
+        }),
       );
     }
   }

@@ -10,8 +10,6 @@ type Issue = z.core.$ZodIssue;
 export interface ShapeResult {
   /** Undefined when too little is right to go on with. */
   readonly written: WrittenConfig | undefined;
-  /** The tree without its wrong parts. */
-  readonly root: ConfigNode;
   /** Components and surfaces that exist in the file but were left out, wholly or in part, because of a problem. */
   readonly broken: ReadonlySet<string>;
 }
@@ -26,53 +24,68 @@ const mostRounds = 8;
 export function checkShape(merged: ConfigNode, collector: ProblemCollector): ShapeResult {
   let root = merged;
   const broken = new Set<string>();
-  const remove = (path: ConfigPath): void => {
-    if (path.length >= 2 && (path[0] === 'components' || path[0] === 'surfaces')) broken.add(String(path[1]));
-    root = withoutPath(root, path);
-  };
+  const wrong: ConfigPath[] = [];
   checkFormat(root, collector);
-  checkNames(root, collector, remove);
-  checkStages(root, collector, remove);
+  checkNames(root, collector, wrong);
+  checkStages(root, collector, wrong);
   for (let round = 0; round < mostRounds; round++) {
     const result = configSchema.safeParse(toPlain(root));
-    if (result.success) return { written: result.data, root, broken };
+    if (result.success && wrong.length === 0) return { written: result.data, broken };
     let usable = true;
-    // Later elements of a list first, so that taking one out does not move the others.
-    for (const issue of flatten(result.error.issues).toReversed()) {
-      const wrong = report(issue, root, collector, round === 0);
-      if (wrong === undefined) usable = false;
-      else for (const path of wrong) remove(path);
+    for (const issue of flatten(result.error?.issues ?? [])) {
+      // Problems are told of the whole document only: of what is left after that, paths and places differ.
+      const parts = report(issue, root, round === 0 ? collector : undefined);
+      if (parts === undefined) usable = false;
+      else wrong.push(...parts);
     }
     if (!usable) break;
+    for (const path of wrong.sort(laterFirst)) {
+      if (path.length >= 2 && (path[0] === 'components' || path[0] === 'surfaces')) broken.add(String(path[1]));
+      root = withoutPath(root, path);
+    }
+    wrong.length = 0;
   }
-  return { written: undefined, root, broken };
+  return { written: undefined, broken };
+}
+
+/** Later elements of a list and deeper paths first, so that taking one out does not move the others. */
+function laterFirst(left: ConfigPath, right: ConfigPath): number {
+  for (const [depth, step] of left.entries()) {
+    const other = right[depth];
+    if (other === undefined) return -1;
+    if (step === other) continue;
+    if (typeof step === 'number' && typeof other === 'number') return other - step;
+    return String(step) < String(other) ? -1 : 1;
+  }
+  return left.length === right.length ? 0 : 1;
 }
 
 /** Adds the problem an issue stands for; gives the paths to take out, or undefined when nothing can be done without it. */
-function report(issue: Issue, root: ConfigNode, collector: ProblemCollector, first: boolean): readonly ConfigPath[] | undefined {
+function report(issue: Issue, root: ConfigNode, collector: ProblemCollector | undefined): readonly ConfigPath[] | undefined {
   const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
   const key = dotted(path);
   if (issue.code === 'unrecognized_keys') {
     const allowed = allowedKeys(path);
     const missing = allowed.filter((name) => !findNode(root, [...path, name]).exact);
     for (const name of issue.keys) {
-      const suggestion = suggest(name, missing) ?? misplaced(name, path);
+      const suggestion = suggest(name, missing) ?? suggest(name, allowed) ?? misplaced(name, path);
       const parameters = { key: name, suggestion, allowed: suggestion === undefined ? allowed.join(', ') : undefined };
-      if (first) collector.add('RECLOOM_CFG_UNKNOWN_KEY', parameters, [...path, name], 'key');
+      collector?.add('RECLOOM_CFG_UNKNOWN_KEY', parameters, [...path, name], 'key');
     }
     return issue.keys.map((name) => [...path, name]);
   }
   const found = findNode(root, path);
   if (!found.exact) {
-    const format = path.length === 1 && path[0] === 'format';
-    if (first) collector.add('RECLOOM_CFG_MISSING_KEY', { key: format ? 'format: "1.0"' : key }, path.slice(0, -1), 'key');
+    collector?.add('RECLOOM_CFG_MISSING_KEY', { key: key === 'format' ? 'format: "1.0"' : key }, path.slice(0, -1), 'key');
     // Without its `use` a component is nothing; without name, data, components or surfaces the document is none.
     return path.length > 1 ? [path.slice(0, -1)] : undefined;
   }
-  const written = found.node.kind === 'scalar' ? found.node.value : undefined;
-  if (first && key !== 'format') collector.add('RECLOOM_CFG_TYPE', { key, why: explain(issue, found.node, written) }, path);
-  return path.length > 0 && !(path.length === 1 && ['name', 'format', 'data', 'components', 'surfaces'].includes(key)) ? [path] : undefined;
+  // `checkFormat` has said it.
+  if (key !== 'format') collector?.add('RECLOOM_CFG_TYPE', { key, why: explain(issue, found.node) }, path);
+  return path.length === 0 || requiredKeys.includes(key) ? undefined : [path];
 }
+
+const requiredKeys: readonly string[] = ['format', 'name', 'data', 'components', 'surfaces'];
 
 /** Of a union, the issues of the branch that was meant: the one whose outermost type fits what is written. */
 function flatten(issues: readonly Issue[]): readonly Issue[] {
@@ -97,7 +110,8 @@ const typeWords: Readonly<Record<string, string>> = {
   record: 'a mapping of names',
 };
 
-function explain(issue: Issue, node: ConfigNode, written: unknown): string {
+function explain(issue: Issue, node: ConfigNode): string {
+  const written = node.kind === 'scalar' ? node.value : undefined;
   const found = describe(node, written);
   switch (issue.code) {
     case 'invalid_type':
@@ -105,7 +119,7 @@ function explain(issue: Issue, node: ConfigNode, written: unknown): string {
     case 'invalid_value': {
       const values = issue.values.map((value) => String(value));
       const suggestion = typeof written === 'string' ? suggest(written, values) : undefined;
-      return `expected ${oneOf(values)}, found ${found}${suggestion === undefined ? '' : `; did you mean "${suggestion}"?`}`;
+      return `expected ${oneOf(values)}, found ${found}${suggestion === undefined ? '' : ` (did you mean "${suggestion}"?)`}`;
     }
     case 'invalid_format':
       return `expected ${patternWords[(issue as { pattern?: string }).pattern ?? ''] ?? issue.message}, found ${found}`;
@@ -118,7 +132,7 @@ function explain(issue: Issue, node: ConfigNode, written: unknown): string {
       const expected = branches.flatMap((branch) =>
         branch.flatMap((inner) => (inner.code === 'invalid_type' ? [typeWords[inner.expected] ?? inner.expected] : [])),
       );
-      return `expected ${[...new Set(expected)].join(' or ')}, found ${found}`;
+      return `expected ${[...new Set(expected)].join(' or ')}, found ${found}${quotingAdvice('number', written)}`;
     }
     default:
       return issue.message;
@@ -137,6 +151,8 @@ function describe(node: ConfigNode, written: unknown): string {
 
 function quotingAdvice(expected: string, written: unknown): string {
   if (expected === 'string' && (typeof written === 'number' || typeof written === 'boolean')) return ' (put it in quotes)';
+  const isNumber = expected === 'number' || expected === 'int';
+  if (isNumber && typeof written === 'string' && /^[-+]?\d+(\.\d+)?$/.test(written)) return ' (take the quotes away)';
   if (expected === 'array' && typeof written === 'string') return ` (write [${written}])`;
   return '';
 }
@@ -152,7 +168,7 @@ function checkFormat(root: ConfigNode, collector: ProblemCollector): void {
   if (value !== '1.0' && value !== 1) collector.add('RECLOOM_CFG_FORMAT', { found: String(value), supported: '"1.0"' }, ['format']);
 }
 
-function checkNames(root: ConfigNode, collector: ProblemCollector, remove: (path: ConfigPath) => void): void {
+function checkNames(root: ConfigNode, collector: ProblemCollector, wrong: ConfigPath[]): void {
   for (const [section, what] of [
     ['components', 'component'],
     ['surfaces', 'surface'],
@@ -166,13 +182,13 @@ function checkNames(root: ConfigNode, collector: ProblemCollector, remove: (path
         ? `the name of a ${what} may not be "${name}", which expressions read as a value`
         : `the name of a ${what} must begin with a letter and hold only letters, digits and "_", because expressions use it`;
       collector.add('RECLOOM_CFG_TYPE', { key: `${section}.${name}`, why }, [section, name], 'key');
-      remove([section, name]);
+      wrong.push([section, name]);
     }
   }
 }
 
 /** Rules that a schema of one value cannot say: privacy is never skipped, no component stands twice in a stage, sources exist. */
-function checkStages(root: ConfigNode, collector: ProblemCollector, remove: (path: ConfigPath) => void): void {
+function checkStages(root: ConfigNode, collector: ProblemCollector, wrong: ConfigPath[]): void {
   const surfaces = findNode(root, ['surfaces']);
   if (!surfaces.exact || surfaces.node.kind !== 'mapping') return;
   for (const [surface, { node }] of surfaces.node.entries) {
@@ -187,16 +203,14 @@ function checkStages(root: ConfigNode, collector: ProblemCollector, remove: (pat
       const list = node.entries.get(stage)?.node;
       if (list?.kind !== 'list') continue;
       const seen = new Set<string>();
-      for (const [index, item] of [...list.items.entries()].toReversed()) {
+      for (const [index, item] of list.items.entries()) {
+        const name = nameOf(item);
         const path = ['surfaces', surface, stage, index];
-        const use = item.kind === 'mapping' ? item.entries.get('use')?.node : item;
-        const name = use?.kind === 'scalar' ? String(use.value) : '';
-        const earlier = list.items.findIndex((other) => nameOf(other) === name && name !== '');
-        if (earlier >= 0 && earlier < index && !seen.has(`${index}`)) {
+        if (name !== '' && seen.has(name)) {
           collector.add('RECLOOM_CFG_TYPE', { key: dotted(['surfaces', surface, stage]), why: `it names "${name}" twice` }, path);
-          remove(path);
-          seen.add(`${index}`);
+          wrong.push(path);
         }
+        seen.add(name);
       }
     }
     const privacy = node.entries.get('privacy')?.node;

@@ -43,11 +43,10 @@ export function configJsonSchema(components: readonly ConfigSchemaComponent[]): 
   return {
     ...rest,
     title: 'Recloom pipeline',
-    required: ['format'],
     if: { not: { required: ['base'] } },
     // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     then: {
-      required: ['name', 'data', 'components', 'surfaces'],
+      required: ['format', 'name', 'data', 'components', 'surfaces'],
       properties: {
         components: { additionalProperties: withUse },
         surfaces: { additionalProperties: { required: ['sources'] } },

@@ -9,7 +9,7 @@ import { type ConfigNode, findNode, type MappingNode, withoutNulls, withoutPath 
 import { mergeNodes } from './merge.js';
 import { normaliseConfig } from './normalise.js';
 import { readObject } from './object-document.js';
-import { ProblemCollector, type ProblemSource } from './problems.js';
+import { ProblemCollector } from './problems.js';
 import { suggest } from './suggest.js';
 import type { ConfigPath, LoadedConfig, PipelineConfig, SourcePosition } from './types.js';
 import { longestConfig, readYaml } from './yaml-document.js';
@@ -53,7 +53,7 @@ export async function loadConfig(source: string | Record<string, unknown>, optio
 export async function parseConfig(source: string | Record<string, unknown>, options: LoadConfigOptions = {}): Promise<ParsedConfig> {
   const reader = new ConfigReader(options);
   const merged = await reader.readMain(source);
-  const problemSource: ProblemSource = {
+  const problemSource: ConfigSource = {
     file: reader.file,
     files: reader.files,
     locate: (configPath, target) => locate(reader, merged, configPath, target ?? 'value'),
@@ -71,13 +71,16 @@ export async function parseConfig(source: string | Record<string, unknown>, opti
   return { loaded, problems: collector.problems, broken, collector };
 }
 
+/** What the reading alone knows, whether or not the config turns out to be usable. */
+type ConfigSource = Required<Pick<LoadedConfig, 'file' | 'locate' | 'locateInside'>> & { readonly files: readonly string[] };
+
 function createLoaded(
   config: PipelineConfig,
   reader: ConfigReader,
-  source: ProblemSource,
+  source: ConfigSource,
   uses: readonly EnvironmentUse[],
   environment: NodeJS.ProcessEnv,
-): LoadedConfig & ProblemSource {
+): LoadedConfig & ConfigSource {
   // What only says how the work is done, not what comes out: two machines with other cores or disks build the same snapshot.
   const {
     compute: _compute,

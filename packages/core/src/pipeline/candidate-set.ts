@@ -231,8 +231,10 @@ export function selectBest(values: Float32Array, rows: Int32Array, start: number
   const heap = new Int32Array(wanted);
   if (wanted === 0) return heap;
   const worse = (left: number, right: number): boolean => {
-    const difference = (values[left] as number) - (values[right] as number);
-    return difference < 0 || (difference === 0 && (rows[left] as number) > (rows[right] as number));
+    const leftValue = values[left] as number;
+    const rightValue = values[right] as number;
+    // Compared, not subtracted: candidates that sank are all at minus infinity, and their difference would be NaN.
+    return leftValue < rightValue || (leftValue === rightValue && (rows[left] as number) > (rows[right] as number));
   };
   const siftDown = (length: number): void => {
     let place = 0;

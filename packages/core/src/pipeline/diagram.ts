@@ -11,7 +11,9 @@ export function diagramPipeline(plan: Plan, onlySurface?: string): string {
   const surfaces = [...plan.surfaces.values()].filter((surface) => onlySurface === undefined || surface.name === onlySurface);
   const shown = new Set(surfaces.flatMap((surface) => [...usedNodes(surface)]));
   lines.push('  subgraph build["build: fitted once"]');
-  for (const node of nodes) if (shown.has(node.name) && isLearned(node)) lines.push(`    fit_${id(node.name)}["${node.name}<br/><small>${node.reference}</small>"]`);
+  for (const node of nodes)
+    if (shown.has(node.name) && isLearned(node))
+      lines.push(`    fit_${id(node.name)}["${node.name}<br/><small>${node.reference}</small>"]`);
   lines.push('  end');
   for (const node of nodes) {
     if (!shown.has(node.name) || !isLearned(node)) continue;
@@ -19,8 +21,10 @@ export function diagramPipeline(plan: Plan, onlySurface?: string): string {
     for (const [input, { entries }] of node.inputs) {
       for (const entry of entries) {
         if (entry.kind === 'feature') lines.push(`  fit_${id(entry.node.name)} -- ${input} --> fit_${id(node.name)}`);
-        else if (entry.kind === 'item-field' && data.items !== undefined) lines.push(`  data_items -- ${entry.field} --> fit_${id(node.name)}`);
-        else if (entry.kind === 'user-field' && data.users !== undefined) lines.push(`  data_users -- ${entry.field} --> fit_${id(node.name)}`);
+        else if (entry.kind === 'item-field' && data.items !== undefined)
+          lines.push(`  data_items -- ${entry.field} --> fit_${id(node.name)}`);
+        else if (entry.kind === 'user-field' && data.users !== undefined)
+          lines.push(`  data_users -- ${entry.field} --> fit_${id(node.name)}`);
       }
     }
   }
@@ -39,7 +43,16 @@ function usedNodes(surface: PlannedSurface): Set<string> {
     names.add(node.name);
     for (const { entries } of node.inputs.values()) for (const entry of entries) if (entry.kind === 'feature') add(entry.node);
   };
-  for (const { node } of [...surface.sources, ...surface.filters, ...surface.features, ...surface.scorers, ...surface.rankers, ...surface.privacy, ...surface.effects]) add(node);
+  for (const { node } of [
+    ...surface.sources,
+    ...surface.filters,
+    ...surface.features,
+    ...surface.scorers,
+    ...surface.rankers,
+    ...surface.privacy,
+    ...surface.effects,
+  ])
+    add(node);
   return names;
 }
 
@@ -55,7 +68,12 @@ function surfaceLines(surface: PlannedSurface, id: (name: string) => string): st
   };
   const gates = surface.privacy.map(({ node }) => `${prefix}gate_${id(node.name)}{{"${node.name}"}}`);
   chain(gates);
-  chain(surface.sources.map(({ node, use }) => `${prefix}source_${id(node.name)}["${node.name} (${use.limit}${use.fallback ? ', fallback' : ''}${use.required ? ', required' : ''})"]`));
+  chain(
+    surface.sources.map(
+      ({ node, use }) =>
+        `${prefix}source_${id(node.name)}["${node.name} (${use.limit}${use.fallback ? ', fallback' : ''}${use.required ? ', required' : ''})"]`,
+    ),
+  );
   chain([`${prefix}merge(["merge"])`]);
   for (const { node } of surface.filters) chain([`${prefix}filter_${id(node.name)}[/"${node.name}"/]`]);
   chain(surface.features.map(({ node }) => `${prefix}feature_${id(node.name)}["${node.name}"]`));

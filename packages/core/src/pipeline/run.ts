@@ -319,7 +319,8 @@ class Run {
         if (this.#deadline.passed) throw recloomError('RECLOOM_RUN_TIMEOUT', { name: source.name, timeoutMs: 0 });
         const answer = source.instance.propose(batch, limit);
         if (isThenable(answer)) {
-          pending.push(
+          track(
+            pending,
             this.#deadline.wait(answer as PromiseLike<Proposals>, source.name, source.planned.use.timeoutMs).then(
               (list) => {
                 lists[index] = this.#acceptProposals(source, list, limit, batch);
@@ -657,7 +658,8 @@ class Run {
         if (isThenable(answer)) {
           // A scorer that answers too late may still write: it works on a column that nobody reads any more.
           const late = out;
-          pending.push(
+          track(
+            pending,
             this.#deadline.wait(answer, scorer.name, undefined).then(
               () => {
                 finish();
@@ -989,6 +991,12 @@ function reciprocalRankFusion(set: CandidateSet, value: Float32Array): void {
       if (rank > 0) value[at] = (value[at] as number) + 1 / (reciprocalRankConstant + rank);
     }
   }
+}
+
+/** Keeps a promise to await later; that it fails before anybody awaits it is no unhandled rejection. */
+function track(pending: Promise<void>[], promise: Promise<void>): void {
+  promise.catch(() => undefined);
+  pending.push(promise);
 }
 
 /** Lists of some requests as lists of all: the others get none. */

@@ -70,7 +70,7 @@ function encodeStrings(strings: readonly (string | null)[], prefix: string): [st
   }
   const bytes = new Uint8Array(length);
   const buffer = Buffer.from(bytes.buffer);
-  for (let index = 0; index < strings.length; index++) buffer.write(strings[index] ?? '', offsets[index], 'utf8');
+  for (let index = 0; index < strings.length; index++) buffer.write(strings[index] ?? '', offsets[index] as number, 'utf8');
   return [
     [`${prefix}.bytes`, tensor(bytes)],
     [`${prefix}.offsets`, tensor(offsets)],

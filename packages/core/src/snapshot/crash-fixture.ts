@@ -1,0 +1,2 @@
+import { SnapshotStore } from './snapshot-store.js';
+console.log(new SnapshotStore('/tmp/x').root);

@@ -1,0 +1,112 @@
+import { type Dataset, filterDataset } from '@recloom/core';
+import { recloomError } from '@recloom/plugin-api';
+
+export interface TemporalSplitOptions {
+  /** Everything before this instant is for training; from it on, for testing. Milliseconds since the epoch. */
+  readonly cutMs: number;
+  /** End (exclusive) of the test window; default: the end of the data. */
+  readonly untilMs?: number;
+  /** Items bought by fewer training users are left out. Default 1. */
+  readonly minimumItemUsers?: number;
+  /** Users with fewer kept items in training are left out (once, after the items). Default 1. */
+  readonly minimumUserItems?: number;
+}
+
+/** A user to recommend for, and what they took afterwards. */
+export interface TestCase {
+  readonly user: string;
+  /** Ids of items in training that this user already has; they are never right answers. */
+  readonly known: readonly string[];
+  /** Ids of the items the user took in the test window and had not before. */
+  readonly relevant: readonly string[];
+}
+
+/** A split by time: nothing of the test window is in `train`. */
+export interface TemporalSplit {
+  readonly train: Dataset;
+  readonly cutMs: number;
+  readonly cases: readonly TestCase[];
+  readonly report: {
+    readonly trainUsers: number;
+    readonly trainItems: number;
+    /** Distinct (user, item) pairs in training. */
+    readonly trainPairs: number;
+    readonly testUsers: number;
+    readonly testPairs: number;
+    readonly droppedItems: number;
+    readonly droppedUsers: number;
+  };
+}
+
+/**
+ * Splits a dataset at an instant. A (user, item) pair counts once. Items too rare in training are dropped, then users
+ * with too few such items; test cases are the kept users' kept items that are new to them (protocol Q1 of the design).
+ *
+ * @throws RECLOOM_DAT_EMPTY when nothing is left to train on or to test with
+ */
+export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): TemporalSplit {
+  const { history } = dataset;
+  const until = options.untilMs ?? Number.POSITIVE_INFINITY;
+  const pairs = trainingPairs(dataset, options.cutMs);
+  const itemUsers = new Int32Array(history.itemCount);
+  for (const rows of pairs) for (const row of rows) itemUsers[row] = (itemUsers[row] as number) + 1;
+  const items = new Uint8Array(history.itemCount);
+  for (let row = 0; row < items.length; row++) if ((itemUsers[row] as number) >= (options.minimumItemUsers ?? 1)) items[row] = 1;
+  const users = new Uint8Array(history.userCount);
+  let trainPairs = 0;
+  for (const [user, rows] of pairs.entries()) {
+    let kept = 0;
+    for (const row of rows) kept += items[row] as number;
+    if (kept < Math.max(1, options.minimumUserItems ?? 1)) continue;
+    users[user] = 1;
+    trainPairs += kept;
+  }
+  const cases: TestCase[] = [];
+  let testPairs = 0;
+  for (let user = 0; user < history.userCount; user++) {
+    if (users[user] === 0) continue;
+    const known = pairs[user] as ReadonlySet<number>;
+    const relevant = new Set<number>();
+    for (let event = history.offsets[user] as number; event < (history.offsets[user + 1] as number); event++) {
+      const time = history.timesMs[event] as number;
+      const row = history.items[event] as number;
+      if (time >= options.cutMs && time < until && items[row] === 1 && !known.has(row)) relevant.add(row);
+    }
+    if (relevant.size === 0) continue;
+    testPairs += relevant.size;
+    cases.push({
+      user: dataset.users.idOf(user),
+      known: [...known].filter((row) => items[row] === 1).map((row) => dataset.items.idOf(row)),
+      relevant: Array.from(relevant, (row) => dataset.items.idOf(row)),
+    });
+  }
+  const count = (mask: Uint8Array): number => mask.reduce((sum, flag) => sum + flag, 0);
+  if (trainPairs === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'training events before the cut' });
+  if (cases.length === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'users with something new after the cut' });
+  return {
+    train: filterDataset(dataset, { beforeMs: options.cutMs, items, users }),
+    cutMs: options.cutMs,
+    cases,
+    report: {
+      trainUsers: count(users),
+      trainItems: count(items),
+      trainPairs,
+      testUsers: cases.length,
+      testPairs,
+      droppedItems: items.length - count(items),
+      droppedUsers: users.length - count(users),
+    },
+  };
+}
+
+/** By user: the distinct items before the cut. */
+function trainingPairs(dataset: Dataset, cutMs: number): readonly ReadonlySet<number>[] {
+  const { history } = dataset;
+  return Array.from({ length: history.userCount }, (_, user) => {
+    const rows = new Set<number>();
+    for (let event = history.offsets[user] as number; event < (history.offsets[user + 1] as number); event++) {
+      if ((history.timesMs[event] as number) < cutMs) rows.add(history.items[event] as number);
+    }
+    return rows;
+  });
+}
