@@ -498,7 +498,7 @@ class Run {
         for (const state of states) reportFailure(this.#engine, state, filter.node, error, 'RECLOOM_RUN_NODE_FAILED', 'filtering');
         continue;
       }
-      this.#applyRemoval(set, states, filter.name, filter.instance.reasons);
+      this.#applyRemoval(set, states, filter.name, filter.instance.removalReasons);
       this.#time(filter.name, started);
     }
     for (const state of states) {

@@ -104,7 +104,7 @@ export function testPlugin(behaviour: TestBehaviour = {}): PluginDefinition {
         capabilities: {},
         stateVersion: 1,
         create: () => ({
-          reasons: ['seen'],
+          removalReasons: ['seen'],
           filter(batch, removed) {
             if (behaviour.filter !== undefined) return behaviour.filter(removed) as never;
             for (const [index, request] of batch.requests.entries()) {

@@ -3,8 +3,8 @@ import type { CandidateBatch } from './candidates.js';
 /** Says which candidates go, and why. It cannot reorder or add. */
 export interface CandidateFilter {
   /** The reasons this filter can give, e.g. `['seen']`; the answer's ledger counts removals by them. */
-  readonly reasons: readonly string[];
-  /** `removed` comes zeroed, one byte per candidate: leave 0 to keep, write 1 + the index of the reason to remove. */
+  readonly removalReasons: readonly string[];
+  /** `removed` comes zeroed, one byte per candidate: leave 0 to keep, write 1 + the index of the removal reason to remove. */
   filter(batch: CandidateBatch, removed: Uint8Array, signal: AbortSignal): void | Promise<void>;
   /**
    * For a filter that depends on the item alone: the same decision for the whole catalogue (`removed` has one byte per

@@ -106,7 +106,7 @@ export const errorCodes = {
   },
   RECLOOM_CFG_TYPE: {
     message: ({ key, why }: { key: string; why: string }) => `"${key}" has a wrong value: ${why}.`,
-    hint: '`recloom plugins` shows the options of each component with types and defaults.',
+    hint: '`recloom schema` describes every key, `recloom plugins` the options of each component with types and defaults.',
     audience: 'pipeline author',
   },
   RECLOOM_CFG_UNKNOWN_COMPONENT: {
