@@ -9,6 +9,7 @@ import { privacyLaws } from './laws/privacy.js';
 import { rankerLaws } from './laws/ranker.js';
 import { scorerLaws } from './laws/scorer.js';
 import { sourceLaws } from './laws/source.js';
+import { PackageInspector } from './package-check.js';
 import { type ConformanceOptions, createSubject } from './subject.js';
 
 /** Every law, in the order of their ids within each kind. */
@@ -42,6 +43,11 @@ export function conformanceLaws(plugin: PluginDefinition, options: ConformanceOp
       throw new RangeError(`There is a fixture for "${id}", which is no component of the plugin "${plugin.id}".`);
     }
   }
+  return bindLaws(plugin, options, new PackageInspector(plugin, options));
+}
+
+/** `conformanceLaws` with a given inspector, so that several calls can share what it found. */
+export function bindLaws(plugin: PluginDefinition, options: ConformanceOptions, inspector: PackageInspector): readonly BoundLaw[] {
   return plugin.components.flatMap((definition) => {
     let subject: ReturnType<typeof createSubject> | undefined;
     return laws
@@ -53,7 +59,7 @@ export function conformanceLaws(plugin: PluginDefinition, options: ConformanceOp
           title,
           law,
           async run() {
-            subject ??= createSubject(plugin, definition, options);
+            subject ??= createSubject(plugin, definition, options, inspector);
             await run(subject);
           },
         }),
@@ -80,10 +86,15 @@ export interface ConformanceReport {
 }
 
 /** Runs all laws that apply, one after the other, and reports. Never rejects because of a component. */
-export async function runLaws(plugin: PluginDefinition, options: ConformanceOptions = {}): Promise<ConformanceReport> {
+export function runLaws(plugin: PluginDefinition, options: ConformanceOptions = {}): Promise<ConformanceReport> {
+  return runBoundLaws(conformanceLaws(plugin, options));
+}
+
+/** Runs the given laws, one after the other, and reports. */
+export async function runBoundLaws(bound: readonly BoundLaw[]): Promise<ConformanceReport> {
   const kept: string[] = [];
   const broken: BrokenLaw[] = [];
-  for (const { component, id, title, law, run } of conformanceLaws(plugin, options)) {
+  for (const { component, id, title, law, run } of bound) {
     try {
       await run();
       kept.push(`${component} ${id}`);

@@ -2,10 +2,10 @@ import { fork } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { FeatureMatrix } from '@recloom/plugin-api';
+import type { FeatureMatrix, PluginDefinition } from '@recloom/plugin-api';
 import type { ChildAnswer, ChildComponent, ChildRequest, OpenFinding } from './child/messages.js';
 import { LawBroken } from './law.js';
-import type { Subject } from './subject.js';
+import type { ConformanceOptions, Subject } from './subject.js';
 
 /** Packages that importing a plugin may load: the contracts, the class style, and schema libraries. */
 export const lightPackages: readonly string[] = Object.freeze(['@recloom/plugin-api', '@recloom/decorators', 'zod', 'valibot', 'arktype']);
@@ -33,9 +33,9 @@ export function findPackageDirectory(start: string): string | undefined {
   }
 }
 
-/** The manifest of the plugin under test. */
-export function readPackage(subject: Subject): PackageManifest {
-  const directory = subject.options.packageDirectory ?? findPackageDirectory(process.cwd());
+/** Reads the manifest in a folder, or in the nearest one above the working folder. */
+function readPackage(packageDirectory: string | undefined): PackageManifest {
+  const directory = packageDirectory ?? findPackageDirectory(process.cwd());
   if (directory === undefined) throw new LawBroken('No package.json was found; give packageDirectory.');
   const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as {
     readonly name?: string;
@@ -72,41 +72,84 @@ export function thirdPartyLibraries({ dependencies }: PackageManifest): readonly
     .map(([name, range]) => ({ name, version: range.match(/\d+(?:\.\d+)*(?:-[\w.-]+)?/g)?.at(-1) ?? range }));
 }
 
-/** What importing the plugin loads and changes, seen by a child process that does nothing else. */
-export async function importFindings(
-  subject: Subject,
-): Promise<{ readonly heavy: readonly string[]; readonly globals: readonly string[] }> {
-  const manifest = readPackage(subject);
-  const answer = await askChild({ task: 'import', entry: pathToFileURL(manifest.entry).href });
-  if (answer.failure !== undefined) throw new LawBroken(`Importing the plugin fails: ${answer.failure}`);
-  return {
-    heavy: answer.packages.filter((name) => name !== manifest.name && !lightPackages.includes(name)),
-    globals: answer.globals,
-  };
+/** What importing the plugin loads and changes. */
+export interface ImportFindings {
+  /** Packages beyond the plugin's own and the light ones. */
+  readonly heavy: readonly string[];
+  /** Globals and built-ins that changed, listeners that came. */
+  readonly globals: readonly string[];
 }
 
-/** What becomes of each component of the plugin when a library cannot be found, seen by a child process. */
-export async function missingLibraryFindings(
-  subject: Subject,
-  library: string,
-): Promise<readonly (OpenFinding & { readonly failsAnyway: boolean })[]> {
-  const entry = pathToFileURL(readPackage(subject).entry).href;
-  const components = subject.plugin.components.map((definition): ChildComponent => {
-    const fixture = subject.options.fixtures?.[definition.id];
-    return { id: definition.id, options: fixture?.options ?? {}, inputs: plainInputs(fixture?.inputs), directory: fixture?.directory };
-  });
-  const setup = subject.options.setupModule;
-  const setupModule =
-    setup === undefined ? undefined : setup instanceof URL ? setup.href : setup.includes('://') ? setup : pathToFileURL(setup).href;
-  const request: ChildRequest = { task: 'open', entry, components, setupModule };
-  const hidden = await askChild({ ...request, hiddenLibrary: library });
-  if (hidden.failure !== undefined) throw new LawBroken(`Without ${library}, importing the plugin fails: ${hidden.failure}`);
-  const doubtful = hidden.findings.some((finding) => finding.outcome === 'failed' && finding.code !== 'RECLOOM_PLG_LIBRARY_MISSING');
-  const control = doubtful ? await askChild(request) : undefined;
-  return hidden.findings.map((finding) => ({
-    ...finding,
-    failsAnyway: control?.findings.find((other) => other.component === finding.component)?.outcome === 'failed',
-  }));
+/** What becomes of a component without a library. */
+export interface MissingLibraryFinding extends OpenFinding {
+  /** It fails in the child process with the library as well. */
+  readonly failsAnyway: boolean;
+}
+
+/** Looks at a plugin's package in child processes; each question is asked once, however many components there are. */
+export class PackageInspector {
+  readonly #plugin: PluginDefinition;
+  readonly #options: ConformanceOptions;
+  #imported: Promise<ImportFindings> | undefined;
+  readonly #withoutLibrary = new Map<string, Promise<readonly MissingLibraryFinding[]>>();
+
+  constructor(plugin: PluginDefinition, options: ConformanceOptions) {
+    this.#plugin = plugin;
+    this.#options = options;
+  }
+
+  /** The manifest of the package. */
+  manifest(): PackageManifest {
+    return readPackage(this.#options.packageDirectory);
+  }
+
+  /** What importing the plugin loads and changes, seen by a child process that does nothing else. */
+  imported(): Promise<ImportFindings> {
+    this.#imported ??= this.#inspectImport();
+    return this.#imported;
+  }
+
+  /** What becomes of each component when a library cannot be found. */
+  withoutLibrary(library: string): Promise<readonly MissingLibraryFinding[]> {
+    const known = this.#withoutLibrary.get(library) ?? this.#openWithout(library);
+    this.#withoutLibrary.set(library, known);
+    return known;
+  }
+
+  async #inspectImport(): Promise<ImportFindings> {
+    const manifest = this.manifest();
+    const answer = await askChild({ task: 'import', entry: pathToFileURL(manifest.entry).href });
+    if (answer.failure !== undefined) throw new LawBroken(`Importing the plugin fails: ${answer.failure}`);
+    return {
+      heavy: answer.packages.filter((name) => name !== manifest.name && !lightPackages.includes(name)),
+      globals: answer.globals,
+    };
+  }
+
+  async #openWithout(library: string): Promise<readonly MissingLibraryFinding[]> {
+    const entry = pathToFileURL(this.manifest().entry).href;
+    const components = this.#plugin.components.map((definition): ChildComponent => {
+      const fixture = this.#options.fixtures?.[definition.id];
+      return {
+        id: definition.id,
+        options: fixture?.options ?? {},
+        inputs: plainInputs(fixture?.inputs),
+        directory: fixture?.directory,
+      };
+    });
+    const setup = this.#options.setupModule;
+    const setupModule =
+      setup === undefined ? undefined : setup instanceof URL ? setup.href : setup.includes('://') ? setup : pathToFileURL(setup).href;
+    const request: ChildRequest = { task: 'open', entry, components, setupModule };
+    const hidden = await askChild({ ...request, hiddenLibrary: library });
+    if (hidden.failure !== undefined) throw new LawBroken(`Without ${library}, importing the plugin fails: ${hidden.failure}`);
+    const doubtful = hidden.findings.some((finding) => finding.outcome === 'failed' && finding.code !== 'RECLOOM_PLG_LIBRARY_MISSING');
+    const control = doubtful ? await askChild(request) : undefined;
+    return hidden.findings.map((finding) => ({
+      ...finding,
+      failsAnyway: control?.findings.find((other) => other.component === finding.component)?.outcome === 'failed',
+    }));
+  }
 }
 
 /** Inputs without their methods, which cannot be sent to another process. */

@@ -175,7 +175,7 @@ function filterProbes(subject: Subject): Probe[] {
       async run(instance, signal) {
         const removed = new Uint8Array(batch.count);
         await instance.filter(batch, removed, signal);
-        return { reasons: instance.reasons, removed };
+        return { removalReasons: instance.removalReasons, removed };
       },
     },
     {

@@ -17,6 +17,7 @@ import { type AnyInstance, type ComponentSetup, createTestHost, type TestHost, t
 import { candidateBatch, featureMatrix, rankedList } from '../host/requests.js';
 import { type Shop, syntheticShop } from '../host/shop.js';
 import { LawBroken } from './law.js';
+import { PackageInspector } from './package-check.js';
 
 /** What a component needs to be opened in a test. It supplies material; it cannot switch a law off. */
 export interface ComponentFixture {
@@ -55,6 +56,8 @@ export interface Subject {
   readonly definition: ComponentDefinition;
   readonly options: ConformanceOptions;
   readonly fixture: ComponentFixture;
+  /** Looks at the plugin's package from outside; shared by the plugin's components. */
+  readonly inspector: PackageInspector;
   readonly shop: Shop;
   /** The shop after two items and two users joined it that were not there at fit time; the new items lack every feature. */
   readonly grownShop: Shop;
@@ -69,7 +72,12 @@ export interface Subject {
 }
 
 /** Sets a component up for the laws. */
-export function createSubject(plugin: PluginDefinition, definition: ComponentDefinition, options: ConformanceOptions): Subject {
+export function createSubject(
+  plugin: PluginDefinition,
+  definition: ComponentDefinition,
+  options: ConformanceOptions,
+  inspector: PackageInspector = new PackageInspector(plugin, options),
+): Subject {
   const fixture = options.fixtures?.[definition.id] ?? {};
   const shop = fixture.shop ?? syntheticShop({ users: 40, items: 48, events: 700 });
   const inputs = fixture.inputs ?? defaultInputs(definition, shop);
@@ -90,6 +98,7 @@ export function createSubject(plugin: PluginDefinition, definition: ComponentDef
     definition,
     options,
     fixture,
+    inspector,
     shop,
     grownShop: grow(shop),
     inputs,

