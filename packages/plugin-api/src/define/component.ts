@@ -78,8 +78,9 @@ export interface FitContext<Options, Needs extends NeedsSpec, Inputs extends Inp
   /** Seeded by the config's seed and the component's name. */
   readonly random: RandomStream;
   readonly signal: AbortSignal;
-  progress(fraction: number, note?: string): void;
-  warn(warning: Warning): void;
+  /** Fraction done in [0, 1]. */
+  readonly progress: (fraction: number, note?: string) => void;
+  readonly warn: (warning: Warning) => void;
 }
 
 /** Serve plane: what `create` gets. A fitted component finds its tensors in `state`. */
@@ -95,7 +96,7 @@ export interface CreateContext<Options, Needs extends NeedsSpec, Inputs extends 
   /** Live view of the catalogue. While building, the catalogue of the build. */
   readonly items: Table;
   readonly signal: AbortSignal;
-  warn(warning: Warning): void;
+  readonly warn: (warning: Warning) => void;
 }
 
 type UnionToIntersection<U> = (U extends unknown ? (value: U) => void : never) extends (value: infer I) => void ? I : never;
