@@ -1,9 +1,9 @@
 import { type ComponentState, recloomError, type Tensor, type TensorData } from '@recloom/plugin-api';
 
-/** Element types by their name in the format. */
+/** Element types by their name in the format, in the order in which the reference implementation lays tensors out. */
 const elementTypes = {
-  F64: { bytes: 8, view: Float64Array },
   I64: { bytes: 8, view: BigInt64Array },
+  F64: { bytes: 8, view: Float64Array },
   F32: { bytes: 4, view: Float32Array },
   I32: { bytes: 4, view: Int32Array },
   I16: { bytes: 2, view: Int16Array },
@@ -11,6 +11,7 @@ const elementTypes = {
   U8: { bytes: 1, view: Uint8Array },
 } as const;
 type ElementType = keyof typeof elementTypes;
+const layoutOrder = Object.keys(elementTypes);
 
 /** Largest header the reference implementation reads, in bytes. */
 const maximumHeaderBytes = 100_000_000;
@@ -31,8 +32,8 @@ export function bytesOf(data: TensorData): Uint8Array {
 
 /**
  * A safetensors file (https://github.com/huggingface/safetensors, format of version 0.4 and later) as pieces to be written
- * one after the other; the data are not copied. Tensors lie by descending element size, then name, without gaps, so that
- * each is aligned and equal input gives equal bytes.
+ * one after the other; the data are not copied. Tensors lie by element type, larger elements first, then name, without gaps:
+ * each is aligned, and the bytes are those that the reference implementation writes.
  *
  * @throws RECLOOM_LAW_SHAPE when a tensor's shape does not fit its data or its name is reserved.
  */
@@ -50,10 +51,7 @@ export function encodeSafetensors(tensors: ComponentState, metadata?: Readonly<R
     if (name === metadataKey) throw recloomError('RECLOOM_LAW_SHAPE', { name, expected: 'another name', found: 'a tensor of this name' });
     return { name, dtype, tensor };
   });
-  entries.sort(
-    (left, right) =>
-      elementTypes[right.dtype].bytes - elementTypes[left.dtype].bytes || (left.name < right.name ? -1 : left.name > right.name ? 1 : 0),
-  );
+  entries.sort((left, right) => layoutOrder.indexOf(left.dtype) - layoutOrder.indexOf(right.dtype) || (left.name < right.name ? -1 : 1));
   const header: [string, unknown][] = metadata === undefined ? [] : [[metadataKey, metadata]];
   let offset = 0;
   for (const { name, dtype, tensor } of entries) {

@@ -1,2 +1,0 @@
-import { SnapshotStore } from './snapshot-store.js';
-console.log(new SnapshotStore('/tmp/x').root);
