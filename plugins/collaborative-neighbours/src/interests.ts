@@ -1,5 +1,4 @@
 import type { HistoryView, Reason, RequestView } from '@recloom/plugin-api';
-import { recencyWeight, typeMask } from './interactions.js';
 
 /** What a request says about what the person wants: item rows, each once, with a weight. Scratch: valid until the next call. */
 export interface Interests {
@@ -101,33 +100,6 @@ export class InterestReader {
     }
     return { count, rows, weights, types };
   }
-}
-
-/** How events of a history are weighed by their age. */
-export interface RecencyRule {
-  /** Names of the types that count; undefined = all. */
-  readonly eventTypes: readonly string[] | undefined;
-  /** Multiply by the events' weights. */
-  readonly useWeights: boolean;
-  readonly recencyDays: number | undefined;
-  readonly recencyFloor: number;
-}
-
-/** `InterestsRule.amounts` by age: (exp(-age / recencyDays) + recencyFloor), times the event's weight when told. */
-export function recencyAmounts(rule: RecencyRule): InterestsRule['amounts'] {
-  return (history, asOfMs) => {
-    const { length, types, timesMs, weights } = history;
-    const counted = typeMask(history.typeNames, rule.eventTypes);
-    // Without a floor, ages before the newest event give the same order and cannot underflow for people long gone.
-    const origin = rule.recencyFloor > 0 ? asOfMs : Math.min(asOfMs, timesMs[length - 1] ?? asOfMs);
-    const amounts = new Float64Array(length);
-    for (let event = 0; event < length; event++) {
-      if (counted !== undefined && counted[types[event] as number] === 0) continue;
-      const recency = recencyWeight(origin - (timesMs[event] as number), rule.recencyDays, rule.recencyFloor);
-      amounts[event] = rule.useWeights ? recency * (weights[event] as number) : recency;
-    }
-    return amounts;
-  };
 }
 
 /** Wording of the reason that an item of the history gives. */

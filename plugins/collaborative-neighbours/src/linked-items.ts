@@ -16,12 +16,14 @@ import { type InterestReader, type Interests, reasonFor } from './interests.js';
 
 /** Links from items of a history to items worth proposing, and the scores of the interests added last. */
 export interface LinkScores {
+  /** One byte per item row, 1 = may be proposed; the caller writes it before `best`. */
+  readonly open: Uint8Array;
   /** Forgets the last scores and adds weight × link over all interests. */
   add(interests: Interests): void;
   /** Score of an item row; 0 for rows it does not know. */
   scoreOf(row: number): number;
-  /** The best `limit` rows with a score above 0 whose byte in `closed` is 0, best first, ties by ascending row. */
-  best(limit: number, closed: Uint8Array): RequestProposals;
+  /** The best `limit` open rows that links raised above 0, best first, ties by ascending row. */
+  best(limit: number): RequestProposals;
   /** The link from one item to another; 0 when there is none. */
   linkOf(from: number, to: number): number;
   /** The strongest links to an item, strongest first. */
@@ -30,7 +32,6 @@ export interface LinkScores {
 }
 
 export interface LinkedItemsOptions {
-  readonly itemCount: number;
   readonly interests: InterestReader;
   /** Leave out what the history holds. */
   readonly excludeHistory: boolean;
@@ -44,19 +45,17 @@ export interface LinkedItemsOptions {
 export class LinkedItems implements CandidateSource, Scorer, Explainer, Inspectable {
   readonly #scores: LinkScores;
   readonly #options: LinkedItemsOptions;
-  readonly #closed: Uint8Array;
 
   constructor(scores: LinkScores, options: LinkedItemsOptions) {
     this.#scores = scores;
     this.#options = options;
-    this.#closed = new Uint8Array(options.itemCount);
   }
 
   propose(batch: RequestBatch, limit: number): Proposals {
     const { eligible } = batch;
-    const closed = this.#closed;
-    if (eligible === undefined) closed.fill(0);
-    else for (let row = 0; row < closed.length; row++) closed[row] = eligible[row] === 0 ? 1 : 0;
+    const { open } = this.#scores;
+    if (eligible === undefined) open.fill(1);
+    else for (let row = 0; row < open.length; row++) open[row] = eligible[row] === 0 ? 0 : 1;
     const lists = batch.requests.map((request) => {
       batch.signal.throwIfAborted();
       return this.#proposeOne(request, limit, eligible);
@@ -111,11 +110,11 @@ export class LinkedItems implements CandidateSource, Scorer, Explainer, Inspecta
     const interests = this.#options.interests.read(request);
     if (interests.count === 0) return undefined;
     this.#scores.add(interests);
-    const closed = this.#closed;
+    const { open } = this.#scores;
     const hidden = this.#hidden(request);
-    for (const row of hidden) if (row < closed.length) closed[row] = 1;
-    const best = this.#scores.best(limit, closed);
-    for (const row of hidden) if (row < closed.length) closed[row] = eligible?.[row] === 0 ? 1 : 0;
+    for (const row of hidden) if (row < open.length) open[row] = 0;
+    const best = this.#scores.best(limit);
+    for (const row of hidden) if (row < open.length) open[row] = eligible?.[row] === 0 ? 0 : 1;
     return best;
   }
 

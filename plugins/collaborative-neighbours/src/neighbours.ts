@@ -8,10 +8,11 @@ import {
   type InputsSpec,
   tensor,
 } from '@recloom/plugin-api';
-import { buildInteractions, type Interactions, typeMask, unknownEventType } from './interactions.js';
-import { InterestReader, recencyAmounts } from './interests.js';
+import { buildInteractions, type Interactions } from './interactions.js';
+import { InterestReader } from './interests.js';
 import { LinkedItems } from './linked-items.js';
 import type { SharedOptions } from './options.js';
+import { recencyAmounts, typeMask, unknownEventType } from './recency.js';
 import { SparseLinks } from './sparse-links.js';
 
 interface Needs {
@@ -76,7 +77,6 @@ export function openLinks(context: NeighboursCreate<SharedOptions>): LinkedItems
   });
   const tieBreaks = itemUsers.map((users) => users * popularityTieBreak);
   return new LinkedItems(new SparseLinks(kernelsOf(context.deps.compute), links, tieBreaks), {
-    itemCount,
     interests,
     excludeHistory: options.excludeHistory,
     items: context.items,

@@ -3,72 +3,45 @@ import type { RequestProposals } from '@recloom/plugin-api';
 import type { Interests } from './interests.js';
 import type { LinkScores } from './linked-items.js';
 
-/** Links stored sparsely. A request costs what its links cost, whatever the size of the catalogue. */
+/** Links stored sparsely; they are copied into the kernels' memory and freed by `dispose`. */
 export class SparseLinks implements LinkScores {
+  readonly open: Uint8Array;
   readonly #kernels: Kernels;
   readonly #links: SparseMatrix;
-  readonly #tieBreaks: Float32Array | undefined;
+  /** What every item scores before anything is added. */
+  readonly #tieBreaks: Float32Array;
   readonly #scores: Float32Array;
-  /** One bit per item row that the last interests reached. */
-  readonly #reached: Uint32Array;
-  readonly #candidates: Int32Array;
-  readonly #candidateScores: Float32Array;
+  #disposed = false;
 
   /**
-   * `links`: row i holds the links from item i, columns ascending. `tieBreaks`, one per item, are added to the scores to
-   * order what is otherwise equal; they must be far below any link that matters.
+   * `links`: row i holds the links from item i, columns ascending. `tieBreaks`, one per item, order what is otherwise
+   * equal (default 0); they must be far below any link that matters.
+   *
+   * @throws RECLOOM_KRN_OUT_OF_MEMORY when the links do not fit beside what the kernels hold already.
    */
-  constructor(kernels: Kernels, links: SparseMatrix, tieBreaks?: Float32Array) {
+  constructor(kernels: Kernels, links: SparseMatrix, tieBreaks: Float32Array = new Float32Array(links.columnCount)) {
     this.#kernels = kernels;
-    this.#links = links;
+    this.#links = kernels.keepSparse(links);
     this.#tieBreaks = tieBreaks;
-    this.#scores = new Float32Array(links.columnCount);
-    this.#reached = new Uint32Array(Math.ceil(links.columnCount / 32));
-    this.#candidates = new Int32Array(links.columnCount);
-    this.#candidateScores = new Float32Array(links.columnCount);
+    this.#scores = kernels.float32(links.columnCount);
+    this.open = kernels.uint8(links.columnCount);
   }
 
   add(interests: Interests): void {
-    const { rowOffsets, columnIndices, values } = this.#links;
-    const scores = this.#scores;
-    const reached = this.#reached;
-    scores.fill(0);
-    reached.fill(0);
-    for (let place = 0; place < interests.count; place++) {
-      const row = interests.rows[place] as number;
-      const weight = interests.weights[place] as number;
-      const end = rowOffsets[row + 1] as number;
-      for (let entry = rowOffsets[row] as number; entry < end; entry++) {
-        const column = columnIndices[entry] as number;
-        scores[column] = (scores[column] as number) + weight * (values === undefined ? 1 : (values[entry] as number));
-        reached[column >>> 5] = (reached[column >>> 5] as number) | (1 << (column & 31));
-      }
-    }
+    this.#scores.set(this.#tieBreaks);
+    this.#kernels.accumulateSparseRows(this.#scores, this.#links, interests.rows, interests.weights);
   }
 
   scoreOf(row: number): number {
-    return (this.#scores[row] ?? 0) + (this.#tieBreaks?.[row] ?? 0);
+    return this.#scores[row] ?? 0;
   }
 
-  best(limit: number, closed: Uint8Array): RequestProposals {
-    const reached = this.#reached;
-    const scores = this.#scores;
-    const candidates = this.#candidates;
-    let count = 0;
-    // Ascending rows, so that the selection's ties (lower index first) are ties by row.
-    for (let word = 0; word < reached.length; word++) {
-      let bits = reached[word] as number;
-      while (bits !== 0) {
-        const lowest = bits & -bits;
-        const row = word * 32 + 31 - Math.clz32(lowest);
-        bits ^= lowest;
-        if (closed[row] !== 0 || !((scores[row] as number) > 0)) continue;
-        candidates[count] = row;
-        this.#candidateScores[count++] = this.scoreOf(row);
-      }
-    }
-    const top = this.#kernels.topK(this.#candidateScores.subarray(0, count), limit);
-    return { rows: top.rows.map((place) => candidates[place] as number), scores: top.scores };
+  best(limit: number): RequestProposals {
+    const { rows, scores } = this.#kernels.topK(this.#scores, limit, this.open);
+    // What no link raised is no proposal; it can only stand at the end.
+    let count = rows.length;
+    while (count > 0 && !((scores[count - 1] as number) > (this.#tieBreaks[rows[count - 1] as number] as number))) count--;
+    return { rows: rows.subarray(0, count), scores: scores.subarray(0, count) };
   }
 
   linkOf(from: number, to: number): number {
@@ -93,5 +66,13 @@ export class SparseLinks implements LinkScores {
       links.push({ row: columnIndices[entry] as number, link: values?.[entry] ?? 1 });
     }
     return links.sort((one, other) => other.link - one.link || one.row - other.row).slice(0, limit);
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#kernels.freeSparse(this.#links);
+    this.#kernels.free(this.#scores);
+    this.#kernels.free(this.open);
   }
 }
