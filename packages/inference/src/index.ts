@@ -1,1 +1,1 @@
-export {};
+export { createInference, type InferenceOptions, type InferenceService } from './inference.js';

@@ -1,0 +1,89 @@
+import { type InferenceElementType, type InferenceTensor, type InferenceTensorInfo, recloomError } from '@recloom/plugin-api';
+
+const arrayOf: Readonly<Record<InferenceElementType, { readonly name: string; readonly test: (data: unknown) => boolean }>> = {
+  float32: { name: 'Float32Array', test: (data) => data instanceof Float32Array },
+  int64: { name: 'BigInt64Array', test: (data) => data instanceof BigInt64Array },
+  int32: { name: 'Int32Array', test: (data) => data instanceof Int32Array },
+  uint8: { name: 'Uint8Array', test: (data) => data instanceof Uint8Array },
+  int8: { name: 'Int8Array', test: (data) => data instanceof Int8Array },
+  bool: { name: 'Uint8Array', test: (data) => data instanceof Uint8Array },
+};
+
+/** True for the element types a tensor of ours can have. */
+export function isElementType(type: string): type is InferenceElementType {
+  return Object.hasOwn(arrayOf, type);
+}
+
+/**
+ * Checks feeds against what a graph declares: names, types, ranks, fixed dimensions, equal sizes for dimensions of
+ * one name, and as many values as the shape says.
+ *
+ * @throws RECLOOM_RUN_MODEL_INPUT naming the input, what was expected and what came.
+ */
+export function checkFeeds(inputs: readonly InferenceTensorInfo[], feeds: Readonly<Record<string, InferenceTensor>>): void {
+  const known = new Set(inputs.map((input) => input.name));
+  for (const name of Object.keys(feeds)) {
+    if (!known.has(name)) throw refuse(`there is no input "${name}"; it has ${list(inputs)}`);
+  }
+  const sizes = new Map<string, number>();
+  for (const input of inputs) {
+    const feed = Object.hasOwn(feeds, input.name) ? feeds[input.name] : undefined;
+    if (feed === undefined) throw refuse(`the input "${input.name}" is missing`);
+    checkTensor(input, feed, sizes);
+  }
+}
+
+/** Checks that every wanted output exists. @throws RECLOOM_RUN_MODEL_INPUT */
+export function checkOutputs(outputs: readonly InferenceTensorInfo[], wanted: readonly string[]): void {
+  for (const name of wanted) {
+    if (!outputs.some((output) => output.name === name)) throw refuse(`there is no output "${name}"; it has ${list(outputs)}`);
+  }
+}
+
+/** Deep copies whose buffers are their own and not shared, ready to be transferred. */
+export function copyFeeds(feeds: Readonly<Record<string, InferenceTensor>>): Record<string, InferenceTensor> {
+  const copies: Record<string, InferenceTensor> = Object.create(null) as Record<string, InferenceTensor>;
+  for (const [name, feed] of Object.entries(feeds)) copies[name] = { type: feed.type, dims: [...feed.dims], data: feed.data.slice() };
+  return copies;
+}
+
+/** The buffers of tensors, each once, for the transfer list of a message. */
+export function buffersOf(tensors: Readonly<Record<string, InferenceTensor>>): ArrayBuffer[] {
+  return [...new Set(Object.values(tensors).map((tensor) => tensor.data.buffer as ArrayBuffer))];
+}
+
+function checkTensor(input: InferenceTensorInfo, feed: InferenceTensor, sizes: Map<string, number>): void {
+  if (feed.type !== input.type) throw refuse(`the input "${input.name}" is ${input.type}, not ${feed.type}`);
+  const array = arrayOf[feed.type];
+  if (!array.test(feed.data)) throw refuse(`the values of the input "${input.name}" must be a ${array.name}`);
+  if (feed.dims.length !== input.dims.length) {
+    throw refuse(`the input "${input.name}" has ${input.dims.length} dimensions [${input.dims.join(', ')}], not ${feed.dims.length}`);
+  }
+  let count = 1;
+  for (let place = 0; place < feed.dims.length; place++) {
+    const size = feed.dims[place] ?? -1;
+    if (!Number.isSafeInteger(size) || size < 0) throw refuse(`dimension ${place} of the input "${input.name}" is no size`);
+    count *= size;
+    const declared = input.dims[place] ?? -1;
+    if (typeof declared === 'number') {
+      if (declared >= 0 && declared !== size) throw refuse(`dimension ${place} of the input "${input.name}" is ${declared}, not ${size}`);
+    } else {
+      const other = sizes.get(declared);
+      if (other !== undefined && other !== size) {
+        throw refuse(`dimension ${place} of the input "${input.name}" ("${declared}") is ${size} here and ${other} before`);
+      }
+      sizes.set(declared, size);
+    }
+  }
+  if (feed.data.length !== count) {
+    throw refuse(`the input "${input.name}" has ${feed.data.length} values where its shape [${feed.dims.join(', ')}] needs ${count}`);
+  }
+}
+
+function refuse(why: string): Error {
+  return recloomError('RECLOOM_RUN_MODEL_INPUT', { why });
+}
+
+function list(infos: readonly InferenceTensorInfo[]): string {
+  return infos.map((info) => `"${info.name}"`).join(', ');
+}
