@@ -1,5 +1,6 @@
 // Vectors and rows. Sums use several independent accumulators, because one chain of additions is
-// bound by the latency of the adder and not by memory.
+// bound by the latency of the adder and not by memory. Loops are unrolled only as far as all loads of
+// one turn fit into registers: V8 moves them to the front of the turn and would spill the rest.
 
 // @ts-ignore: decorator
 @inline
@@ -17,18 +18,14 @@ export function dotProduct(left: usize, right: usize, length: i32): f32 {
   let sum2 = f32x4.splat(0);
   let sum3 = f32x4.splat(0);
   let rest = length;
-  while (rest >= 32) {
+  while (rest >= 16) {
     sum0 = f32x4.add(sum0, f32x4.mul(v128.load(left), v128.load(right)));
     sum1 = f32x4.add(sum1, f32x4.mul(v128.load(left, 16), v128.load(right, 16)));
     sum2 = f32x4.add(sum2, f32x4.mul(v128.load(left, 32), v128.load(right, 32)));
     sum3 = f32x4.add(sum3, f32x4.mul(v128.load(left, 48), v128.load(right, 48)));
-    sum0 = f32x4.add(sum0, f32x4.mul(v128.load(left, 64), v128.load(right, 64)));
-    sum1 = f32x4.add(sum1, f32x4.mul(v128.load(left, 80), v128.load(right, 80)));
-    sum2 = f32x4.add(sum2, f32x4.mul(v128.load(left, 96), v128.load(right, 96)));
-    sum3 = f32x4.add(sum3, f32x4.mul(v128.load(left, 112), v128.load(right, 112)));
-    left += 128;
-    right += 128;
-    rest -= 32;
+    left += 64;
+    right += 64;
+    rest -= 16;
   }
   while (rest >= 4) {
     sum0 = f32x4.add(sum0, f32x4.mul(v128.load(left), v128.load(right)));

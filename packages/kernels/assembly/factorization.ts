@@ -18,8 +18,8 @@ function multiplyTile(left: usize, right: usize, order: i32, tile: usize, stride
   let sum31 = f32x4.splat(0);
   const end = left + (<usize>order << 5);
   while (left < end) {
-    let right0 = v128.load(right);
-    let right1 = v128.load(right, 16);
+    const right0 = v128.load(right);
+    const right1 = v128.load(right, 16);
     let value = v128.load_splat<f32>(left);
     sum00 = f32x4.add(sum00, f32x4.mul(value, right0));
     sum01 = f32x4.add(sum01, f32x4.mul(value, right1));
@@ -32,23 +32,8 @@ function multiplyTile(left: usize, right: usize, order: i32, tile: usize, stride
     value = v128.load_splat<f32>(left, 12);
     sum30 = f32x4.add(sum30, f32x4.mul(value, right0));
     sum31 = f32x4.add(sum31, f32x4.mul(value, right1));
-
-    right0 = v128.load(right, 32);
-    right1 = v128.load(right, 48);
-    value = v128.load_splat<f32>(left, 32);
-    sum00 = f32x4.add(sum00, f32x4.mul(value, right0));
-    sum01 = f32x4.add(sum01, f32x4.mul(value, right1));
-    value = v128.load_splat<f32>(left, 36);
-    sum10 = f32x4.add(sum10, f32x4.mul(value, right0));
-    sum11 = f32x4.add(sum11, f32x4.mul(value, right1));
-    value = v128.load_splat<f32>(left, 40);
-    sum20 = f32x4.add(sum20, f32x4.mul(value, right0));
-    sum21 = f32x4.add(sum21, f32x4.mul(value, right1));
-    value = v128.load_splat<f32>(left, 44);
-    sum30 = f32x4.add(sum30, f32x4.mul(value, right0));
-    sum31 = f32x4.add(sum31, f32x4.mul(value, right1));
-    left += 64;
-    right += 64;
+    left += 32;
+    right += 32;
   }
   const tile1 = tile + stride;
   const tile2 = tile1 + stride;

@@ -154,13 +154,14 @@ export function scanTopKMany(
 
 export function quantizeRows(
   matrix: usize,
+  firstRow: i32,
   rowCount: i32,
   width: i32,
   stride: i32,
   codes: usize,
   scales: usize,
 ): i32 {
-  for (let row = 0; row < rowCount; row++) {
+  for (let row = firstRow; row < firstRow + rowCount; row++) {
     let largest: f32 = 0;
     let finite = true;
     for (let column = 0; column < width; column++) {
@@ -172,16 +173,17 @@ export function quantizeRows(
     const inverse: f32 = scale > 0 ? <f32>1 / scale : 0;
     const usable = finite && inverse < f32.POSITIVE_INFINITY;
     // A row that is not finite must never be selected, as in the float scan.
-    store<f32>(scales, finite ? (usable ? scale : 0) : f32.NaN);
-    const factor: f32 = usable ? inverse : 0;
-    for (let column = 0; column < width; column++) {
-      const scaled = usable ? nearest<f32>(load<f32>(matrix + (<usize>column << 2)) * factor) : 0;
-      store<i8>(codes + column, <i8>max(-127, min(127, <i32>scaled)));
+    store<f32>(scales + (<usize>row << 2), finite ? (usable ? scale : 0) : f32.NaN);
+    // Four rows form a group, in which pieces of eight codes alternate: one sequential stream.
+    const start = codes + <usize>(row & ~3) * <usize>stride + <usize>((row & 3) << 3);
+    for (let column = 0; column < stride; column++) {
+      let code: i32 = 0;
+      if (usable && column < width) {
+        code = max(-127, min(127, <i32>nearest<f32>(load<f32>(matrix + (<usize>column << 2)) * inverse)));
+      }
+      store<i8>(start + <usize>(((column >> 3) << 5) + (column & 7)), <i8>code);
     }
-    memory.fill(codes + width, 0, stride - width);
     matrix += <usize>width << 2;
-    codes += stride;
-    scales += 4;
   }
   return rowCount;
 }
@@ -201,8 +203,9 @@ function sumFourIntegers(first: v128, second: v128, third: v128, fourth: v128): 
 }
 
 /**
- * Four rows at a time share the loads of the query and one vector comparison with the threshold.
- * Codes are widened to int16 on load; dot_i16x8 multiplies and adds pairs into int32.
+ * Four rows at a time, in one sequential stream, share the loads of the query and one vector
+ * comparison with the threshold. Codes are widened to int16 on load; dot_i16x8 multiplies and adds
+ * pairs into int32.
  */
 export function quantizedTopK(
   codes: usize,
@@ -218,58 +221,36 @@ export function quantizedTopK(
   state: usize,
 ): i32 {
   beginSelection(state, k);
-  const bytes = <usize>stride;
+  const groupBytes = <usize>stride << 2;
   const queryScales = f32x4.splat(queryScale);
-  let row = 0;
-  while (row + 4 <= rowCount) {
-    if (mask == 0 || load<u32>(mask + row) != 0) {
-      let row0 = codes + <usize>row * bytes;
-      let row1 = row0 + bytes;
-      let row2 = row1 + bytes;
-      let row3 = row2 + bytes;
-      let sum0 = i32x4.splat(0);
-      let sum1 = i32x4.splat(0);
-      let sum2 = i32x4.splat(0);
-      let sum3 = i32x4.splat(0);
-      let query = queryCodes;
-      const end = row1;
-      while (row0 < end) {
-        const low = v128.load(query);
-        const high = v128.load(query, 16);
-        sum0 = i32x4.add(sum0, i32x4.dot_i16x8_s(v128.load_ext<i8>(row0), low));
-        sum1 = i32x4.add(sum1, i32x4.dot_i16x8_s(v128.load_ext<i8>(row1), low));
-        sum2 = i32x4.add(sum2, i32x4.dot_i16x8_s(v128.load_ext<i8>(row2), low));
-        sum3 = i32x4.add(sum3, i32x4.dot_i16x8_s(v128.load_ext<i8>(row3), low));
-        sum0 = i32x4.add(sum0, i32x4.dot_i16x8_s(v128.load_ext<i8>(row0, 8), high));
-        sum1 = i32x4.add(sum1, i32x4.dot_i16x8_s(v128.load_ext<i8>(row1, 8), high));
-        sum2 = i32x4.add(sum2, i32x4.dot_i16x8_s(v128.load_ext<i8>(row2, 8), high));
-        sum3 = i32x4.add(sum3, i32x4.dot_i16x8_s(v128.load_ext<i8>(row3, 8), high));
-        row0 += 16;
-        row1 += 16;
-        row2 += 16;
-        row3 += 16;
-        query += 32;
-      }
-      const sums = f32x4.convert_i32x4_s(sumFourIntegers(sum0, sum1, sum2, sum3));
-      const scores = f32x4.mul(sums, f32x4.mul(v128.load(scales + (<usize>row << 2)), queryScales));
-      if (v128.any_true(f32x4.gt(scores, f32x4.splat(thresholdOf(state))))) {
-        offer(state, f32x4.extract_lane(scores, 0), row, mask);
-        offer(state, f32x4.extract_lane(scores, 1), row + 1, mask);
-        offer(state, f32x4.extract_lane(scores, 2), row + 2, mask);
-        offer(state, f32x4.extract_lane(scores, 3), row + 3, mask);
-      }
+  for (let row = 0; row < rowCount; row += 4) {
+    const end = codes + groupBytes;
+    if (mask != 0 && row + 4 <= rowCount && load<u32>(mask + row) == 0) {
+      codes = end;
+      continue;
     }
-    row += 4;
-  }
-  while (row < rowCount) {
-    const at = codes + <usize>row * bytes;
-    let sum: i32 = 0;
-    for (let column = 0; column < stride; column++) {
-      sum += <i32>load<i8>(at + column) * <i32>load<i16>(queryCodes + (<usize>column << 1));
+    let sum0 = i32x4.splat(0);
+    let sum1 = i32x4.splat(0);
+    let sum2 = i32x4.splat(0);
+    let sum3 = i32x4.splat(0);
+    let query = queryCodes;
+    while (codes < end) {
+      const factors = v128.load(query);
+      sum0 = i32x4.add(sum0, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes), factors));
+      sum1 = i32x4.add(sum1, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes, 8), factors));
+      sum2 = i32x4.add(sum2, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes, 16), factors));
+      sum3 = i32x4.add(sum3, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes, 24), factors));
+      codes += 32;
+      query += 16;
     }
-    const scale: f32 = load<f32>(scales + (<usize>row << 2)) * queryScale;
-    offer(state, <f32>sum * scale, row, mask);
-    row++;
+    const sums = f32x4.convert_i32x4_s(sumFourIntegers(sum0, sum1, sum2, sum3));
+    const scores = f32x4.mul(sums, f32x4.mul(v128.load(scales + (<usize>row << 2)), queryScales));
+    if (v128.any_true(f32x4.gt(scores, f32x4.splat(thresholdOf(state))))) {
+      offer(state, f32x4.extract_lane(scores, 0), row, mask);
+      if (row + 1 < rowCount) offer(state, f32x4.extract_lane(scores, 1), row + 1, mask);
+      if (row + 2 < rowCount) offer(state, f32x4.extract_lane(scores, 2), row + 2, mask);
+      if (row + 3 < rowCount) offer(state, f32x4.extract_lane(scores, 3), row + 3, mask);
+    }
   }
   return finishSelection(state, outputRows, outputScores);
 }

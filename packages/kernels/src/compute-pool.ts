@@ -95,6 +95,11 @@ export class ComputePool implements Compute {
     }
   }
 
+  /** Stops one worker as a crash would. @internal for tests of recovery */
+  async stopOneWorker(): Promise<void> {
+    await this.#members[0]?.worker.terminate();
+  }
+
   #dispatch(): void {
     while (this.#queue.length > 0) {
       const member = this.#freeMember();

@@ -88,20 +88,22 @@ function openWorkspace(
   requireShape(matrix.length === size * size, `The matrix has ${matrix.length} values, not ${size * size}.`);
   const output = options.output ?? new Float32Array(size * size);
   requireShape(output.length === size * size, `The output has ${output.length} values, not ${size * size}.`);
-  const stride = Math.ceil(size / panelPadding) * panelPadding;
-  const address = staging.take(stride * stride * 4, true);
-  const copy = new Float32Array(kernels.memory.buffer, address, stride * stride);
+  const paddedRows = Math.ceil(size / panelPadding) * panelPadding;
+  // An odd number of cache lines per row, or the rows of a tile would compete for the same cache set.
+  const stride = (paddedRows / panelPadding) % 2 === 0 ? paddedRows + panelPadding : paddedRows;
+  const address = staging.take(paddedRows * stride * 4, true);
+  const copy = new Float32Array(kernels.memory.buffer, address, paddedRows * stride);
   for (let row = 0; row < size; row++) {
     copy.set(matrix.subarray(row * size, row * size + row + 1), row * stride);
   }
   return {
     output,
-    paddedRows: stride,
+    paddedRows,
     stride,
     matrix: address,
     inverse: staging.take(blockOrder * blockOrder * 4, true),
-    packed: staging.take(stride * blockOrder * 4, true),
-    product: staging.take(stride * blockOrder * 4, true),
+    packed: staging.take(paddedRows * blockOrder * 4, true),
+    product: staging.take(paddedRows * blockOrder * 4, true),
     pivot: staging.take(pivotWorkspaceBytes(blockOrder)),
   };
 }
@@ -222,7 +224,7 @@ function* choleskyPlan(
           }),
         );
     }
-    const factor = new Float32Array(kernels.memory.buffer, work.matrix, stride * stride);
+    const factor = new Float32Array(kernels.memory.buffer, work.matrix, paddedRows * stride);
     for (let row = 0; row < size; row++) {
       output.set(factor.subarray(row * stride, row * stride + row + 1), row * size);
       output.fill(0, row * size + row + 1, (row + 1) * size);

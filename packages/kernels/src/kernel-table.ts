@@ -85,9 +85,15 @@ export interface KernelTable {
     outputCounts: number,
     workspace: number,
   ): number;
-  /** Symmetric int8 quantisation per row; codes have `stride` bytes a row, zero-padded. */
+  /**
+   * Symmetric int8 quantisation per row of `rowCount` rows, stored as rows from `firstRow` on. Codes
+   * have `stride` bytes a row (a multiple of 8, zero-padded); groups of four rows are stored together,
+   * pieces of eight codes alternating: code c of row r is at
+   * (r - r % 4) * stride + (c - c % 8) * 4 + (r % 4) * 8 + c % 8.
+   */
   quantizeRows(
     matrix: number,
+    firstRow: number,
     rowCount: number,
     width: number,
     stride: number,

@@ -23,11 +23,14 @@ export interface TopRows {
 
 /** Rows quantised to int8, each with its own scale: value is about code * scale. */
 export interface QuantizedRows {
-  /** rowCount x stride codes, from -127 to 127, padded with zeros. */
+  /**
+   * Codes from -127 to 127 of rowCount rounded up to a multiple of 4 rows, in groups of four rows as
+   * `KernelTable.quantizeRows` describes.
+   */
   readonly codes: Int8Array;
-  /** One scale per row; NaN marks a row that was not finite and is never selected. */
+  /** One scale per row, as many as `codes` has rows; NaN: not finite, so never selected. */
   readonly scales: Float32Array;
-  /** Bytes per row: the width rounded up to a multiple of 16. */
+  /** Codes per row: the width rounded up to a multiple of 8. */
   readonly stride: number;
 }
 
@@ -97,32 +100,38 @@ export class Kernels {
 
   /** A zeroed resident array; valid until `free`. @throws RECLOOM_KRN_OUT_OF_MEMORY */
   float32(length: number): Float32Array {
-    return new Float32Array(this.memory.buffer, this.#allocate(length * 4), length);
+    const address = this.#allocate(length * 4);
+    return new Float32Array(this.memory.buffer, address, length);
   }
 
   /** A zeroed resident array; valid until `free`. @throws RECLOOM_KRN_OUT_OF_MEMORY */
   float64(length: number): Float64Array {
-    return new Float64Array(this.memory.buffer, this.#allocate(length * 8), length);
+    const address = this.#allocate(length * 8);
+    return new Float64Array(this.memory.buffer, address, length);
   }
 
   /** A zeroed resident array; valid until `free`. @throws RECLOOM_KRN_OUT_OF_MEMORY */
   int32(length: number): Int32Array {
-    return new Int32Array(this.memory.buffer, this.#allocate(length * 4), length);
+    const address = this.#allocate(length * 4);
+    return new Int32Array(this.memory.buffer, address, length);
   }
 
   /** A zeroed resident array; valid until `free`. @throws RECLOOM_KRN_OUT_OF_MEMORY */
   uint32(length: number): Uint32Array {
-    return new Uint32Array(this.memory.buffer, this.#allocate(length * 4), length);
+    const address = this.#allocate(length * 4);
+    return new Uint32Array(this.memory.buffer, address, length);
   }
 
   /** A zeroed resident array; valid until `free`. @throws RECLOOM_KRN_OUT_OF_MEMORY */
   int8(length: number): Int8Array {
-    return new Int8Array(this.memory.buffer, this.#allocate(length), length);
+    const address = this.#allocate(length);
+    return new Int8Array(this.memory.buffer, address, length);
   }
 
   /** A zeroed resident array; valid until `free`. @throws RECLOOM_KRN_OUT_OF_MEMORY */
   uint8(length: number): Uint8Array {
-    return new Uint8Array(this.memory.buffer, this.#allocate(length), length);
+    const address = this.#allocate(length);
+    return new Uint8Array(this.memory.buffer, address, length);
   }
 
   #allocate(bytes: number): number {
@@ -397,24 +406,26 @@ export class Kernels {
   }
 
   /**
-   * Quantises rows to int8 (symmetric, one scale per row) for `quantizedTopK`. Arrays passed as
-   * `output` are filled (resident ones in place). @throws RECLOOM_KRN_SHAPE
+   * Quantises rows to int8 (symmetric, one scale per row) for `quantizedTopK`. With `output` the rows
+   * are stored there from row `firstRow` on (resident arrays in place). @throws RECLOOM_KRN_SHAPE
    */
-  quantizeRows(matrix: Float32Array, width: number, output?: QuantizedRows): QuantizedRows {
+  quantizeRows(matrix: Float32Array, width: number, output?: QuantizedRows, firstRow = 0): QuantizedRows {
     const rowCount = rowsOf(matrix, width);
     const stride = quantizedStride(width);
+    const capacity = quantizedCapacity(firstRow + rowCount);
     const result = output ?? {
-      codes: new Int8Array(rowCount * stride),
-      scales: new Float32Array(rowCount),
+      codes: new Int8Array(capacity * stride),
+      scales: new Float32Array(capacity),
       stride,
     };
     requireShape(
-      result.stride === stride && result.codes.length === rowCount * stride && result.scales.length === rowCount,
+      result.stride === stride && result.codes.length >= capacity * stride && result.scales.length >= capacity,
       'The quantised output does not fit the matrix.',
     );
-    this.#write(result.codes, (codes) => {
-      this.#write(result.scales, (scales) => {
-        this.table.quantizeRows(this.#input(matrix), rowCount, width, stride, codes, scales);
+    if (rowCount === 0) return result;
+    this.#update(result.codes, (codes) => {
+      this.#update(result.scales, (scales) => {
+        this.table.quantizeRows(this.#input(matrix), firstRow, rowCount, width, stride, codes, scales);
       });
     });
     return result;
@@ -438,8 +449,8 @@ export class Kernels {
     requireShape(query.length === width, `The query has ${query.length} values, not ${width}.`);
     requireShape(
       stride === quantizedStride(width) &&
-        quantized.codes.length === rowCount * stride &&
-        quantized.scales.length === rowCount,
+        quantized.codes.length >= quantizedCapacity(rowCount) * stride &&
+        quantized.scales.length >= quantizedCapacity(rowCount),
       'The quantised rows do not belong to this matrix.',
     );
     requireMask(options.mask, rowCount);
@@ -630,9 +641,14 @@ function addSparseRows(
   }
 }
 
-/** Bytes per row of quantised codes. */
+/** Codes per quantised row. */
 export function quantizedStride(width: number): number {
-  return Math.ceil(width / 16) * 16;
+  return Math.ceil(width / 8) * 8;
+}
+
+/** Rows for which quantised codes and scales have room. */
+export function quantizedCapacity(rowCount: number): number {
+  return Math.ceil(rowCount / 4) * 4;
 }
 
 /**

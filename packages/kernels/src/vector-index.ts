@@ -1,5 +1,5 @@
 import { KernelError, requireShape } from './kernel-error.js';
-import { type Kernels, type QuantizedRows, quantizedStride, type TopRows } from './kernels.js';
+import { type Kernels, type QuantizedRows, quantizedCapacity, quantizedStride, type TopRows } from './kernels.js';
 
 export interface VectorIndexOptions {
   /** Values per vector. */
@@ -43,10 +43,11 @@ export class VectorIndex {
     this.width = width;
     this.normalize = normalize;
     this.#stride = quantizedStride(width);
-    this.#capacity = capacity;
-    this.#vectors = kernels.float32(capacity * width);
-    this.#codes = kernels.int8(capacity * this.#stride);
-    this.#scales = kernels.float32(capacity);
+    requireShape(Number.isInteger(capacity) && capacity >= 0, `A capacity of ${capacity} rows is impossible.`);
+    this.#capacity = quantizedCapacity(capacity);
+    this.#vectors = kernels.float32(this.#capacity * width);
+    this.#codes = kernels.int8(this.#capacity * this.#stride);
+    this.#scales = kernels.float32(this.#capacity);
   }
 
   get rowCount(): number {
@@ -116,11 +117,7 @@ export class VectorIndex {
   }
 
   #quantized(): QuantizedRows {
-    return {
-      codes: this.#codes.subarray(0, this.#rowCount * this.#stride),
-      scales: this.#scales.subarray(0, this.#rowCount),
-      stride: this.#stride,
-    };
+    return { codes: this.#codes, scales: this.#scales, stride: this.#stride };
   }
 
   #store(row: number, vectors: Float32Array): void {
@@ -130,16 +127,12 @@ export class VectorIndex {
     target.set(vectors);
     if (count === 0) return;
     if (this.normalize) this.#kernels.normalizeRows(target, width);
-    this.#kernels.quantizeRows(target, width, {
-      codes: this.#codes.subarray(row * this.#stride, (row + count) * this.#stride),
-      scales: this.#scales.subarray(row, row + count),
-      stride: this.#stride,
-    });
+    this.#kernels.quantizeRows(target, width, this.#quantized(), row);
   }
 
   #reserve(rows: number): void {
     if (rows <= this.#capacity) return;
-    const capacity = this.#capacity === 0 ? rows : Math.max(rows, this.#capacity * 2);
+    const capacity = quantizedCapacity(Math.max(rows, this.#capacity * 2));
     const kernels = this.#kernels;
     const vectors = kernels.float32(capacity * this.width);
     const codes = kernels.int8(capacity * this.#stride);

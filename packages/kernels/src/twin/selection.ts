@@ -17,8 +17,10 @@ export class BestRows {
     this.#k = k;
   }
 
-  offer(row: number, score: number): void {
-    if (!Number.isFinite(score) || this.#k === 0) return;
+  offer(row: number, offered: number): void {
+    if (!Number.isFinite(offered) || this.#k === 0) return;
+    // Adding zero turns -0 into 0.
+    const score = offered + 0;
     const rows = this.#rows;
     const scores = this.#scores;
     if (rows.length < this.#k) {
@@ -136,10 +138,11 @@ export function selectionTwin(memory: MemoryViews): SelectionKernels {
       return queryCount;
     },
 
-    quantizeRows(matrix, rowCount, width, stride, codes, scales) {
+    quantizeRows(matrix, firstRow, rowCount, width, stride, codes, scales) {
       const { float32, int8 } = memory.refresh();
       for (let row = 0; row < rowCount; row++) {
         const from = (matrix >>> 2) + row * width;
+        const target = firstRow + row;
         let largest = 0;
         let finite = true;
         for (let column = 0; column < width; column++) {
@@ -151,11 +154,11 @@ export function selectionTwin(memory: MemoryViews): SelectionKernels {
         const inverse = scale > 0 ? Math.fround(1 / scale) : 0;
         const usable = finite && inverse < Number.POSITIVE_INFINITY;
         // A row that is not finite must never be selected, as in the float scan.
-        float32[(scales >>> 2) + row] = finite ? (usable ? scale : 0) : Number.NaN;
+        float32[(scales >>> 2) + target] = finite ? (usable ? scale : 0) : Number.NaN;
         for (let column = 0; column < stride; column++) {
           const scaled =
             usable && column < width ? Math.fround((float32[from + column] as number) * inverse) : 0;
-          int8[codes + row * stride + column] = Math.max(-127, Math.min(127, nearestEven(scaled)));
+          int8[codes + codePosition(target, column, stride)] = Math.max(-127, Math.min(127, nearestEven(scaled)));
         }
       }
       return rowCount;
@@ -179,7 +182,7 @@ export function selectionTwin(memory: MemoryViews): SelectionKernels {
         if (mask !== 0 && uint8[mask + row] === 0) continue;
         let sum = 0;
         for (let column = 0; column < stride; column++) {
-          sum += (int8[codes + row * stride + column] as number) * (int16[(queryCodes >>> 1) + column] as number);
+          sum += (int8[codes + codePosition(row, column, stride)] as number) * (int16[(queryCodes >>> 1) + column] as number);
         }
         const scale = Math.fround((float32[(scales >>> 2) + row] as number) * Math.fround(queryScale));
         best.offer(row, Math.fround(Math.fround(sum) * scale));
@@ -197,6 +200,11 @@ export function selectionTwin(memory: MemoryViews): SelectionKernels {
       return write(best, outputRows, outputScores);
     },
   };
+}
+
+/** Where a quantised code is stored; see `KernelTable.quantizeRows`. */
+function codePosition(row: number, column: number, stride: number): number {
+  return (row - (row % 4)) * stride + (column - (column % 8)) * 4 + (row % 4) * 8 + (column % 8);
 }
 
 /** Rounds to the nearest integer, halves to even, as the SIMD conversion does. */
