@@ -65,7 +65,10 @@ export function readYaml(content: string, file: string): ReadDocument {
   }
   const document = compose(text, lines, syntax);
   if (document === undefined) return { root: undefined, problems };
-  for (const error of [...document.errors, ...document.warnings].slice(0, mostSyntaxErrors)) syntax(explain(error.message), error.pos[0]);
+  const faults = [...document.errors, ...document.warnings];
+  const placeholder = placeholderInFlow(text, faults[0]?.pos[0]);
+  if (placeholder !== undefined) syntax('inside { } or [ ], put ${env:…} in quotes', placeholder);
+  else for (const fault of faults.slice(0, mostSyntaxErrors)) syntax(explain(fault.message), fault.pos[0]);
   // A half-understood text would be followed by problems that are none.
   if (problems.length > 0) return { root: undefined, problems };
   const reader = new NodeReader(source, problems);
@@ -96,6 +99,14 @@ function compose(text: string, lines: LineCounter, syntax: (why: string, offset:
   return first;
 }
 
+/** The place of an unquoted placeholder before an error in the same line: its braces end a flow mapping, and the errors that follow speak of those. */
+function placeholderInFlow(text: string, offset: number | undefined): number | undefined {
+  if (offset === undefined) return undefined;
+  const start = text.lastIndexOf('\n', offset - 1) + 1;
+  const found = /[:,[]\s*(\$\{env:)/.exec(text.slice(start, offset + '{env:'.length));
+  return found === null ? undefined : start + found.index + found[0].length - (found[1] as string).length;
+}
+
 /** The library's messages, where they speak of its own workings, in words for the author of a config. */
 function explain(message: string): string {
   if (message.startsWith('Unresolved tag')) return `${message.replace('Unresolved tag: ', 'the tag ')} is not supported`;
@@ -103,6 +114,10 @@ function explain(message: string): string {
   if (message.startsWith('Nested mappings are not allowed in compact mappings')) {
     return 'a second ":" stands in the same line (put the value in quotes)';
   }
+  const unclosed = /^Flow (?:sequence|map).*(?:end with a|to be closed with) (.)/.exec(message)?.[1];
+  if (unclosed !== undefined) return `a "${unclosed === ']' ? '[' : '{'}" is not closed with "${unclosed}" (or its lines are not indented)`;
+  if (/^Unexpected \S+ at node end/.test(message))
+    return 'something stands after the end of a value (put texts with special characters in quotes)';
   return message.charAt(0).toLowerCase() + message.slice(1);
 }
 
