@@ -1,1 +1,49 @@
-export {};
+import { computeToken, defineComponent, definePlugin } from '@recloom/plugin-api';
+import { easeOptions } from './options.js';
+
+/** The closed-form linear autoencoder, with recency weights in the fit and in the history. */
+export const ease = defineComponent({
+  id: 'ease',
+  summary: 'EASE: the closed-form linear autoencoder over items, with recency weights, optional EDLAE dropout and sparse storage.',
+  provides: ['source', 'scorer'],
+  options: easeOptions,
+  needs: { compute: computeToken },
+  reads: ['history'],
+  capabilities: {
+    deterministic: true,
+    personal: true,
+    coldUser: true,
+    coldItem: false,
+    incremental: true,
+    explains: true,
+    asks: ['user', 'item'],
+    filtersInside: true,
+  },
+  stateVersion: 1,
+  async fit(context) {
+    const { fitEase } = await import('./ease.js');
+    return fitEase(context);
+  },
+  async create(context) {
+    const { openEase } = await import('./ease.js');
+    return openEase(context);
+  },
+});
+
+export default definePlugin({
+  apiVersion: 1,
+  id: 'collaborative-linear',
+  components: [ease],
+  errors: [
+    {
+      code: 'EASE_EVENT_TYPE_UNKNOWN',
+      summary: 'Warning of the build: a name under eventTypes is the type of no event, so nothing is learned from it.',
+      hint: 'Correct the name; the message lists the types in the data.',
+    },
+    {
+      code: 'EASE_TOO_MANY_ITEMS',
+      summary: 'The fit has more items than maxItems; the matrix would not fit into memory or time.',
+      hint: 'Use collaborative-neighbours/item-knn or rp3beta, or raise minimumItemUsers or maxItems.',
+    },
+  ],
+});

@@ -116,13 +116,15 @@ export class RankedItems implements CandidateSource, Scorer, Explainer, Inspecta
   }
 
   propose(batch: RequestBatch, limit: number): Proposals {
+    batch.signal.throwIfAborted();
     return joinProposals(
       batch.requests.map((request) => this.#proposeOne(request, limit, batch.eligible)),
       limit,
     );
   }
 
-  score(batch: CandidateBatch, out: Float32Array): void {
+  score(batch: CandidateBatch, out: Float32Array, signal: AbortSignal): void {
+    signal.throwIfAborted();
     batch.requests.forEach((request, index) => {
       const start = batch.offsets[index] as number;
       this.#scoreRows(request, batch.rows.subarray(start, batch.offsets[index + 1]), out.subarray(start, batch.offsets[index + 1]));

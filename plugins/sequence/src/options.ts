@@ -1,0 +1,84 @@
+import { z } from 'zod';
+
+/** Options of `sequence/transitions`. */
+export const transitionsOptions = z.strictObject({
+  window: z.int().min(1).max(100).default(10).describe('How many events ahead an item is linked to. Default 10.'),
+  gamma: z
+    .number()
+    .positive()
+    .max(1)
+    .default(0.9)
+    .describe('A link over a gap of g events counts gamma^(g - 1): 1 all alike, small only the next event. Default 0.9.'),
+  back: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.5)
+    .describe('Share of each link that is counted in the other direction too, from the later event to the earlier. Default 0.5.'),
+  sourcePower: z
+    .number()
+    .min(0)
+    .max(2)
+    .default(0.5)
+    .describe('Links are divided by (all that leaves the history item + smoothing)^sourcePower. Default 0.5.'),
+  targetPower: z
+    .number()
+    .min(0)
+    .max(2)
+    .default(0.5)
+    .describe('Links are divided by (all that reaches the proposed item + smoothing)^targetPower: more damps popular items. Default 0.5.'),
+  smoothing: z.number().positive().default(10).describe('Added to both totals, in transitions: damps what rests on few. Default 10.'),
+  historyDecay: z
+    .number()
+    .positive()
+    .max(1)
+    .default(0.8)
+    .describe(
+      "An event of a person's history counts historyDecay^age, its age in events after it: 1 all alike, small only the last. Default 0.8.",
+    ),
+  maxGapHours: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      'Hours without an event after which a new visit begins; links stay within one visit. Default: a person has one endless visit.',
+    ),
+  recencyDays: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      'Days after which a transition counts 1/e (37 %) of a new one: exp(-age / recencyDays) + recencyFloor, age of its later event before the last event of the build. Default: age does not matter.',
+    ),
+  recencyFloor: z.number().min(0).default(0.03).describe('Least weight of old transitions, with `recencyDays`. Default 0.03.'),
+  eventTypes: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe('Names of the event types that the fit learns from, e.g. [view]. Default: all types.'),
+  historyEventTypes: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe("Names of the event types of a person's history that count in a request. Default: all types, so that a guest's views count."),
+  useWeights: z
+    .boolean()
+    .default(false)
+    .describe(
+      'true: a transition counts as much as the event it leads to weighs, and an event of the history as much as its own weight. Default false: all alike.',
+    ),
+  neighbours: z.int().min(1).max(10_000).default(1000).describe('Strongest links kept per history item. Default 1000.'),
+  requestItems: z
+    .enum(['fallback', 'instead', 'ignore'])
+    .default('fallback')
+    .describe(
+      'When the items a request names (a product page) are taken for the history, each with weight 1: `fallback` when there is no history, `instead` whenever there are any, `ignore` never. Default fallback. They are never proposed.',
+    ),
+  excludeHistory: z
+    .boolean()
+    .default(false)
+    .describe(
+      'true: the source leaves out items of the history, so that a filter of seen items finds nothing to remove. Default false: shops also sell what people buy again.',
+    ),
+});
+export type TransitionsOptions = z.output<typeof transitionsOptions>;
