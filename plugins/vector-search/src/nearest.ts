@@ -1,0 +1,289 @@
+import { kernelsOf } from '@recloom/kernels';
+import {
+  type CandidateBatch,
+  type CandidateSource,
+  type Compute,
+  type Explainer,
+  type FeatureMatrix,
+  type Inspectable,
+  joinProposals,
+  type Proposals,
+  type Reason,
+  type RequestBatch,
+  type RequestProposals,
+  type RequestView,
+  type Scorer,
+  type Table,
+} from '@recloom/plugin-api';
+import type { NearestOptions } from './options.js';
+import { bestOf, type NearestRows, type Point, VectorSpace } from './vector-space.js';
+
+const dayMs = 86_400_000;
+/** Multiplications up to which all items are compared with all items of a profile; beyond, only the nearest of each. */
+const mostProducts = 120_000_000;
+/** A large batch lets the event loop turn after so long. */
+const turnAfterMs = 8;
+
+/** What a request asks to be near to. */
+interface Aim {
+  readonly kind: 'query' | 'item' | 'profile';
+  readonly points: readonly Point[];
+  /** One per point, with a positive sum. */
+  readonly weights: Float64Array;
+  /** Item row of each point, -1 for a query. */
+  readonly rows: Int32Array;
+  /** Rows that are never proposed. */
+  readonly excluded: ArrayLike<number>;
+}
+
+/** Proposes and scores the items nearest to a query, to the items of the request, or to a profile. */
+export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable {
+  readonly #options: NearestOptions;
+  readonly #items: Table;
+  readonly #space: VectorSpace;
+
+  /** @throws VECTOR_SEARCH_FEATURES when the weights do not fit the features. */
+  constructor(options: NearestOptions, features: readonly FeatureMatrix[], items: Table, compute: Compute) {
+    this.#options = options;
+    this.#items = items;
+    this.#space = new VectorSpace(kernelsOf(compute), features, options.weights);
+    this.#space.synchronise();
+  }
+
+  propose(batch: RequestBatch, limit: number): Proposals | Promise<Proposals> {
+    batch.signal.throwIfAborted();
+    this.#space.synchronise();
+    const { requests } = batch;
+    if (requests.length === 1) return joinProposals([this.#proposeOne(requests[0] as RequestView, batch.eligible, limit)], limit);
+    return this.#proposeMany(batch, limit);
+  }
+
+  score(batch: CandidateBatch, out: Float32Array, signal: AbortSignal): void | Promise<void> {
+    signal.throwIfAborted();
+    this.#space.synchronise();
+    if (batch.requests.length === 1) {
+      this.#scoreOne(batch, 0, out);
+      return undefined;
+    }
+    return this.#scoreMany(batch, out, signal);
+  }
+
+  reasons(request: RequestView, rows: Int32Array): readonly (Reason | undefined)[] {
+    const aim = this.#aimOf(request);
+    if (aim === undefined) return Array.from(rows, () => undefined);
+    const similarities = aim.points.map((point) => {
+      const values = new Float32Array(rows.length);
+      this.#space.similarities(point, rows, values);
+      return values;
+    });
+    return Array.from(rows, (row, place) => {
+      const found = similarities
+        .map((values, index) => ({ row: aim.rows[index] as number, value: values[place] as number, weight: aim.weights[index] as number }))
+        .filter((near) => near.value > 0 && near.row !== row)
+        .sort((a, b) => b.value * b.weight - a.value * a.weight || a.row - b.row);
+      const best = found[0];
+      if (best === undefined) return undefined;
+      const strength = best.value;
+      if (aim.kind === 'query') {
+        return request.text === undefined
+          ? { code: 'similar-to-picture', text: 'Similar to your picture', strength }
+          : { code: 'matches-meaning', text: 'Matches the meaning of your search', strength };
+      }
+      const code = aim.kind === 'item' ? 'similar-to-item' : 'similar-to-history';
+      return { code, text: 'Similar to {item}', items: found.slice(0, 3).map((near) => near.row), strength };
+    });
+  }
+
+  /** Which features an item has, and its five nearest items. */
+  inspectItem(row: number): Readonly<Record<string, unknown>> {
+    this.#space.synchronise();
+    const point = this.#space.pointOf(row);
+    const features = this.#space.featureNames.filter((_, bit) => (point.pattern & (1 << bit)) !== 0);
+    if (point.pattern === 0) return { features, nearest: [] };
+    const { rows, scores } = this.#space.nearest(point, 5, this.#space.maskOf(undefined, [row]));
+    return { features, nearest: Array.from(rows, (other, place) => ({ item: this.#items.idOf(other), similarity: scores[place] })) };
+  }
+
+  dispose(): void {
+    this.#space.dispose();
+  }
+
+  async #proposeMany(batch: RequestBatch, limit: number): Promise<Proposals> {
+    const lists: (RequestProposals | undefined)[] = [];
+    const turn = eventLoopTurns();
+    for (const request of batch.requests) {
+      await turn();
+      batch.signal.throwIfAborted();
+      lists.push(this.#proposeOne(request, batch.eligible, limit));
+    }
+    return joinProposals(lists, limit);
+  }
+
+  async #scoreMany(batch: CandidateBatch, out: Float32Array, signal: AbortSignal): Promise<void> {
+    const turn = eventLoopTurns();
+    for (let index = 0; index < batch.requests.length; index++) {
+      await turn();
+      signal.throwIfAborted();
+      this.#scoreOne(batch, index, out);
+    }
+  }
+
+  #proposeOne(request: RequestView, eligible: Uint8Array | undefined, limit: number): RequestProposals | undefined {
+    const aim = this.#aimOf(request);
+    if (aim === undefined) return undefined;
+    const mask = this.#space.maskOf(eligible, aim.excluded);
+    const single = this.#singlePoint(aim);
+    const found = single === undefined ? this.#nearestToMany(aim, limit, mask) : this.#space.nearest(single, limit, mask);
+    let count = 0;
+    while (count < found.rows.length && (found.scores[count] as number) >= this.#options.minimumSimilarity) count++;
+    return { rows: found.rows.subarray(0, count), scores: found.scores.subarray(0, count) };
+  }
+
+  #scoreOne(batch: CandidateBatch, index: number, out: Float32Array): void {
+    const start = batch.offsets[index] ?? 0;
+    const end = batch.offsets[index + 1] ?? start;
+    const scores = out.subarray(start, end);
+    const aim = this.#aimOf(batch.requests[index] as RequestView);
+    if (aim === undefined) {
+      scores.fill(0);
+      return;
+    }
+    const rows = batch.rows.subarray(start, end);
+    const single = this.#singlePoint(aim);
+    if (single === undefined) this.#combine(aim, rows, scores);
+    else this.#space.similarities(single, rows, scores);
+    // Without a common feature nothing is known: as unrelated as at a right angle.
+    for (let place = 0; place < scores.length; place++) if (Number.isNaN(scores[place])) scores[place] = 0;
+  }
+
+  /** One point that answers the aim, or undefined when each point has to be compared. */
+  #singlePoint(aim: Aim): Point | undefined {
+    if (aim.points.length === 1) return aim.points[0];
+    return this.#options.profile === 'mean' ? this.#space.meanOf(aim.points, aim.weights) : undefined;
+  }
+
+  #nearestToMany(aim: Aim, limit: number, mask: Uint8Array): NearestRows {
+    const { rowCount, width } = this.#space;
+    if (rowCount * width * aim.points.length <= mostProducts) {
+      const scores = new Float32Array(rowCount);
+      this.#combine(aim, undefined, scores);
+      const rows: number[] = [];
+      for (let row = 0; row < rowCount; row++) if (mask[row] === 1) rows.push(row);
+      return bestOf(
+        Int32Array.from(rows),
+        Float32Array.from(rows, (row) => scores[row] as number),
+        limit,
+      );
+    }
+    // The best by `max` are among the nearest of each point; those by a high power nearly always.
+    const pool = new Set<number>();
+    const perPoint = this.#options.profile === 'max' ? limit : Math.max(2 * limit, 200);
+    for (const point of aim.points) for (const row of this.#space.nearest(point, perPoint, mask).rows) pool.add(row);
+    const rows = Int32Array.from(pool).sort();
+    const scores = new Float32Array(rows.length);
+    this.#combine(aim, rows, scores);
+    return bestOf(rows, scores, limit);
+  }
+
+  /** The combined score of rows (all rows when undefined): the best cosine, or the weighted power mean of those above 0. */
+  #combine(aim: Aim, rows: Int32Array | undefined, out: Float32Array): void {
+    const { profile, power } = this.#options;
+    const similarities = new Float32Array(out.length);
+    const combined = new Float64Array(out.length).fill(Number.NaN);
+    let total = 0;
+    for (let index = 0; index < aim.points.length; index++) {
+      const point = aim.points[index] as Point;
+      const weight = aim.weights[index] as number;
+      total += weight;
+      if (rows === undefined) this.#space.allSimilarities(point, similarities);
+      else this.#space.similarities(point, rows, similarities);
+      for (let place = 0; place < similarities.length; place++) {
+        const similarity = similarities[place] as number;
+        if (Number.isNaN(similarity)) continue;
+        const before = combined[place] as number;
+        if (profile === 'max') combined[place] = Number.isNaN(before) ? similarity : Math.max(before, similarity);
+        else combined[place] = (Number.isNaN(before) ? 0 : before) + weight * (similarity > 0 ? raise(similarity, power) : 0);
+      }
+    }
+    for (let place = 0; place < out.length; place++) {
+      const value = combined[place] as number;
+      out[place] = profile === 'max' || Number.isNaN(value) ? value : (value / total) ** (1 / power);
+    }
+  }
+
+  #aimOf(request: RequestView): Aim | undefined {
+    const { mode } = this.#options;
+    if (mode === 'auto' || mode === 'query') {
+      const point = this.#space.pointFrom((feature) => request.queryVector(feature));
+      if (point.pattern !== 0)
+        return { kind: 'query', points: [point], weights: Float64Array.of(1), rows: Int32Array.of(-1), excluded: [] };
+      if (mode === 'query') return undefined;
+    }
+    if (mode === 'item' || (mode === 'auto' && request.items.length > 0)) {
+      const rows = [...new Set(request.items)];
+      return this.#aimAt('item', rows, new Float64Array(rows.length).fill(1));
+    }
+    // A search whose query could not be encoded is not answered with what the person liked before.
+    if (mode === 'auto' && (request.text !== undefined || request.image !== undefined)) return undefined;
+    return this.#profileOf(request);
+  }
+
+  /** The last different items of the history, each with the sum of its events' weights, faded by age. */
+  #profileOf(request: RequestView): Aim | undefined {
+    const { history } = request;
+    const { recencyDays, historyItems } = this.#options;
+    const weights = new Map<number, number>();
+    // Faded against the newest event, not against now: on old data every weight would be 0.
+    const newestMs = history.timesMs[history.length - 1] ?? 0;
+    for (let event = history.length - 1; event >= 0; event--) {
+      const row = history.items[event] as number;
+      const known = weights.get(row);
+      if (known === undefined && weights.size >= historyItems) continue;
+      const ageDays = Math.max(0, newestMs - (history.timesMs[event] as number)) / dayMs;
+      const weight = (history.weights[event] as number) * (recencyDays > 0 ? Math.exp(-ageDays / recencyDays) : 1);
+      weights.set(row, (known ?? 0) + (weight > 0 && weight < Number.POSITIVE_INFINITY ? weight : 0));
+    }
+    return this.#aimAt('profile', [...weights.keys()], Float64Array.from(weights.values()));
+  }
+
+  #aimAt(kind: 'item' | 'profile', rows: readonly number[], weights: Float64Array): Aim | undefined {
+    const points = rows.map((row) => this.#space.pointOf(row));
+    const usable = points
+      .map((point, place) => (point.pattern !== 0 && (weights[place] as number) > 0 ? place : -1))
+      .filter((place) => place >= 0);
+    if (usable.length === 0) return undefined;
+    return {
+      kind,
+      points: usable.map((place) => points[place] as Point),
+      weights: Float64Array.from(usable, (place) => weights[place] as number),
+      rows: Int32Array.from(usable, (place) => rows[place] as number),
+      excluded: rows,
+    };
+  }
+}
+
+/** A positive number to a power; whole powers by squaring, which is several times faster than `**`. */
+function raise(base: number, power: number): number {
+  if (!Number.isInteger(power)) return base ** power;
+  let result = 1;
+  let square = base;
+  for (let left = power; left > 0; left >>= 1) {
+    if ((left & 1) === 1) result *= square;
+    square *= square;
+  }
+  return result;
+}
+
+/** Resolves at once, or after the event loop has turned when this thread was busy for a while. */
+function eventLoopTurns(): () => Promise<void> | undefined {
+  let last = performance.now();
+  return () => {
+    if (performance.now() - last < turnAfterMs) return undefined;
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        last = performance.now();
+        resolve();
+      });
+    });
+  };
+}
