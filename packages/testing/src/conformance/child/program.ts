@@ -85,6 +85,8 @@ function globalState(): ReadonlyMap<string, unknown> {
   ];
   for (const [name, object] of watched) {
     for (const key of Reflect.ownKeys(object)) {
+      // zod, which plugins may load, keeps its registry of schema metadata there.
+      if (String(key).startsWith('__zod_')) continue;
       const descriptor = Object.getOwnPropertyDescriptor(object, key);
       // Node's own lazy globals are accessors; reading them would change them.
       state.set(`${name}.${String(key)}`, descriptor !== undefined && 'value' in descriptor ? (descriptor.value as unknown) : 'accessor');
