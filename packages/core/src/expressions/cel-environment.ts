@@ -89,10 +89,9 @@ function declareFunctions(environment: Environment): void {
       environment.registerFunction(`${name}(${Array(size).fill('double').join(', ')}): double`, never);
     }
   }
-  for (const type of ['double', 'string', 'bool']) {
-    for (let size = 2; size <= mostArguments; size++) {
-      environment.registerFunction(`coalesce(${Array(size).fill(type).join(', ')}): ${type}`, never);
-    }
+  // With overloads by type, the check would take two request values for the first of them.
+  for (let size = 2; size <= mostArguments; size++) {
+    environment.registerFunction(`coalesce(${Array(size).fill('dyn').join(', ')}): dyn`, never);
   }
   for (const type of ['string', 'list<string>']) {
     environment.registerFunction(`${sizeInCheck}(${type}): double`, never);
