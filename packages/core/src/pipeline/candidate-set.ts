@@ -99,53 +99,86 @@ export class CandidateSet {
     faults: MergeFaults,
   ): void {
     let total = 0;
-    for (const list of lists) total += list?.rows.length ?? 0;
+    const present: number[] = [];
+    for (let source = 0; source < lists.length; source++) {
+      const length = lists[source]?.rows.length ?? 0;
+      total += length;
+      if (length > 0) present.push(source);
+    }
     this.ensure(total, requestCount);
     this.requestCount = requestCount;
-    const { rows, offsets } = this;
-    const sourceCount = lists.length;
+    for (let source = 0; source < lists.length; source++) {
+      (this.sourceScores[source] as Float32Array).fill(Number.NaN, 0, total);
+      (this.sourceRanks[source] as Int32Array).fill(0, 0, total);
+    }
+    const { offsets } = this;
+    const starts = new Int32Array(present.length);
+    const lengths = new Int32Array(present.length);
     let count = 0;
     offsets[0] = 0;
     for (let request = 0; request < requestCount; request++) {
       scratch.begin();
       let longest = 0;
-      for (let source = 0; source < sourceCount; source++) {
-        const list = lists[source];
-        if (list === undefined) continue;
-        const length = Math.min((list.offsets[request + 1] as number) - (list.offsets[request] as number), limits[source] as number);
-        if (length > longest) longest = length;
+      for (let at = 0; at < present.length; at++) {
+        const source = present[at] as number;
+        const list = lists[source] as Proposals;
+        const start = list.offsets[request] as number;
+        starts[at] = start;
+        lengths[at] = Math.min((list.offsets[request + 1] as number) - start, limits[source] as number);
+        if ((lengths[at] as number) > longest) longest = lengths[at] as number;
       }
-      for (let place = 0; place < longest; place++) {
-        for (let source = 0; source < sourceCount; source++) {
-          const list = lists[source];
-          if (list === undefined) continue;
-          const at = (list.offsets[request] as number) + place;
-          if (place >= (limits[source] as number) || at >= (list.offsets[request + 1] as number)) continue;
-          const row = list.rows[at] as number;
-          if (!(row >= 0 && row < itemCount)) {
-            faults.badRows[source] = (faults.badRows[source] as number) + 1;
-            continue;
-          }
-          let position = scratch.placeOf(row);
-          if (position < 0) {
-            position = count++;
-            rows[position] = row;
-            scratch.put(row, position);
-            for (let other = 0; other < sourceCount; other++) {
-              (this.sourceScores[other] as Float32Array)[position] = Number.NaN;
-              (this.sourceRanks[other] as Int32Array)[position] = 0;
-            }
-          } else if ((this.sourceRanks[source] as Int32Array)[position] !== 0) {
-            faults.badRows[source] = (faults.badRows[source] as number) + 1;
-            continue;
-          }
-          (this.sourceScores[source] as Float32Array)[position] = list.scores[at] as number;
-          (this.sourceRanks[source] as Int32Array)[position] = place + 1;
+      // With one source there is nothing to take turns with: its list is walked in one go.
+      const stride = present.length === 1 ? Math.max(1, longest) : 1;
+      for (let place = 0; place < longest; place += stride) {
+        for (let at = 0; at < present.length; at++) {
+          const end = Math.min(place + stride, lengths[at] as number);
+          if (place >= end) continue;
+          const source = present[at] as number;
+          count = this.#takePlaces(lists[source] as Proposals, starts[at] as number, place, end, source, count, itemCount, scratch, faults);
         }
       }
       offsets[request + 1] = count;
     }
     this.count = count;
+  }
+
+  /** Takes the places `[from, to)` of one list; returns the new number of candidates. */
+  #takePlaces(
+    list: Proposals,
+    start: number,
+    from: number,
+    to: number,
+    source: number,
+    count: number,
+    itemCount: number,
+    scratch: MergeScratch,
+    faults: MergeFaults,
+  ): number {
+    const { rows } = this;
+    const scores = this.sourceScores[source] as Float32Array;
+    const ranks = this.sourceRanks[source] as Int32Array;
+    const listRows = list.rows;
+    const listScores = list.scores;
+    let known = count;
+    for (let place = from; place < to; place++) {
+      const row = listRows[start + place] as number;
+      if (!(row >= 0 && row < itemCount)) {
+        faults.badRows[source] = (faults.badRows[source] as number) + 1;
+        continue;
+      }
+      let position = scratch.placeOf(row);
+      if (position < 0) {
+        position = known++;
+        rows[position] = row;
+        scratch.put(row, position);
+      } else if (ranks[position] !== 0) {
+        faults.badRows[source] = (faults.badRows[source] as number) + 1;
+        continue;
+      }
+      scores[position] = listScores[start + place] as number;
+      ranks[position] = place + 1;
+    }
+    return known;
   }
 
   /** Drops the candidates whose `removed` byte is not zero; order is kept. */

@@ -64,6 +64,9 @@ export interface RunResult {
 }
 
 const allGranted: ReadonlySet<Label> = new Set<Label>([...requestLabels, 'history', 'profile', 'location']);
+/** The list of each source of the surface, in config order. */
+type ProposedLists = (Proposals | undefined)[];
+
 const reciprocalRankConstant = 60;
 
 /** Runs B requests of one surface through its stages. */
@@ -176,6 +179,55 @@ function describe(error: unknown): string {
   return error instanceof Error ? error.name : typeof error;
 }
 
+/** One request's order on its way to the answer: positions in the candidate set, best first. */
+interface Ranking {
+  readonly state: RequestState;
+  order: Int32Array;
+  /** The order before any ranker, and the place after each, when an explanation is wanted. */
+  readonly byValue: Int32Array | undefined;
+  readonly places: Map<number, { name: string; place: number }[]> | undefined;
+}
+
+/** A set's columns as a component sees them. */
+class CandidateView implements CandidateBatch {
+  readonly set: CandidateSet;
+  readonly requests: readonly RequestState[];
+  readonly count: number;
+  readonly offsets: Int32Array;
+  readonly rows: Int32Array;
+  readonly #surface: AssembledSurface;
+  readonly #finished: ReadonlyMap<string, Float32Array>;
+  #sources: readonly SourceColumns[] | undefined;
+
+  constructor(
+    set: CandidateSet,
+    requests: readonly RequestState[],
+    surface: AssembledSurface,
+    finished: ReadonlyMap<string, Float32Array>,
+  ) {
+    this.set = set;
+    this.requests = requests;
+    this.count = set.count;
+    this.offsets = set.offsets.length === requests.length + 1 ? set.offsets : set.offsets.subarray(0, requests.length + 1);
+    this.rows = set.rows.subarray(0, set.count);
+    this.#surface = surface;
+    this.#finished = finished;
+  }
+
+  get sources(): readonly SourceColumns[] {
+    this.#sources ??= this.#surface.allSources.map((source, index) => ({
+      name: source.name,
+      scores: (this.set.sourceScores[index] as Float32Array).subarray(0, this.count),
+      ranks: (this.set.sourceRanks[index] as Int32Array).subarray(0, this.count),
+    }));
+    return this.#sources;
+  }
+
+  column(name: string): Float32Array | undefined {
+    return this.#finished.get(name);
+  }
+}
+
 class Run {
   readonly #engine: Engine;
   readonly #surface: AssembledSurface;
@@ -192,6 +244,7 @@ class Run {
   readonly #merged: number[];
   readonly #trace: RunTrace | undefined;
   readonly #finished = new Map<string, Float32Array>();
+  #lastView: CandidateView | undefined;
 
   constructor(engine: Engine, surface: AssembledSurface, states: readonly RequestState[], options: RunOptions, deadline: Deadline) {
     this.#engine = engine;
@@ -217,17 +270,25 @@ class Run {
     this.#sets.length = 0;
   }
 
+  /** The stages in order. A stage that has nothing to do, or whose components answer at once, is not awaited. */
   async execute(): Promise<readonly RunResult[]> {
-    await this.#extractQueries();
-    const batch = this.#requestBatch(this.#states);
-    let candidates = await this.#retrieve(batch, this.#surface.sources);
+    const surface = this.#surface;
+    if (surface.queryFeatures.length > 0) await this.#extractQueries();
+    const proposed = this.#propose(this.#requestBatch(this.#states), surface.sources);
+    let candidates = this.#takeSet();
+    this.#merge(candidates, isThenable(proposed) ? await proposed : proposed, this.#states);
     candidates = await this.#filterWithOverflow(candidates);
-    candidates = await this.#fallBack(candidates);
-    await this.#extractCandidateFeatures(candidates);
-    await this.#score(candidates);
+    if (surface.fallbacks.length > 0) candidates = await this.#fallBack(candidates);
+    if (surface.features.length > 0) await this.#extractCandidateFeatures(candidates);
+    const scored = this.#score(candidates);
+    if (scored !== undefined) await scored;
     this.#evaluateValue(candidates);
     const results: RunResult[] = [];
-    for (let index = 0; index < this.#states.length; index++) results.push(await this.#rank(candidates, index));
+    for (let index = 0; index < this.#states.length; index++) {
+      const ranking = this.#startRanking(candidates, index);
+      if (surface.rankers.length + surface.resultFilters.length > 0) await this.#applyRankers(candidates, ranking);
+      results.push(this.#finishRanking(candidates, index, ranking));
+    }
     return results;
   }
 
@@ -293,13 +354,6 @@ class Run {
     return mask;
   }
 
-  async #retrieve(batch: RequestBatch, sources: readonly AssembledSource[]): Promise<CandidateSet> {
-    const lists = await this.#propose(batch, sources);
-    const set = this.#takeSet();
-    this.#merge(set, lists, batch.requests as readonly RequestState[]);
-    return set;
-  }
-
   #takeSet(): CandidateSet {
     const set = this.#engine.takeSet(this.#surface.allSources.length);
     this.#sets.push(set);
@@ -307,7 +361,7 @@ class Run {
   }
 
   /** Asks the sources in parallel: synchronous ones answer at once, the others are awaited together. */
-  async #propose(batch: RequestBatch, sources: readonly AssembledSource[]): Promise<(Proposals | undefined)[]> {
+  #propose(batch: RequestBatch, sources: readonly AssembledSource[]): ProposedLists | Promise<ProposedLists> {
     const lists = new Array<Proposals | undefined>(this.#surface.allSources.length).fill(undefined);
     const pending: Promise<void>[] = [];
     for (const source of sources) {
@@ -337,9 +391,11 @@ class Run {
         this.#sourceFailed(source, error, batch);
       }
     }
-    if (pending.length > 0) await Promise.all(pending);
-    this.#deadline.throwIfAborted();
-    return lists;
+    if (pending.length === 0) return lists;
+    return Promise.all(pending).then(() => {
+      this.#deadline.throwIfAborted();
+      return lists;
+    });
   }
 
   #sourceFailed(source: AssembledSource, error: unknown, batch: RequestBatch): void {
@@ -636,7 +692,7 @@ class Run {
     }
   }
 
-  async #score(set: CandidateSet): Promise<void> {
+  #score(set: CandidateSet): Promise<void> | undefined {
     const first = this.#finished.size;
     const pending: Promise<void>[] = [];
     for (const [index, scorer] of this.#surface.scorers.entries()) {
@@ -684,8 +740,8 @@ class Run {
         this.#stageFailed(scorer, error, 'scoring');
       }
     }
-    if (pending.length > 0) await Promise.all(pending);
-    this.#deadline.throwIfAborted();
+    if (pending.length === 0) return undefined;
+    return Promise.all(pending).then(() => this.#deadline.throwIfAborted());
   }
 
   #countMissing(set: CandidateSet, scorer: { readonly name: string }, out: Float32Array): void {
@@ -762,44 +818,44 @@ class Run {
 
   // ---------------------------------------------------------------- order
 
-  async #rank(set: CandidateSet, index: number): Promise<RunResult> {
+  /** The best of one request by value: as many as the answer shows, or more when something may still reorder or withhold. */
+  #startRanking(set: CandidateSet, index: number): Ranking {
     const state = this.#states[index] as RequestState;
     const start = set.offsets[index] as number;
     const end = set.offsets[index + 1] as number;
-    const { rankers, resultFilters } = this.#surface;
-    // Rankers need something to choose from; without them the answer is the best `limit` and nothing more is ordered.
-    const pool =
-      this.#options.unlimited && rankers.length === 0
-        ? state.limit
-        : rankers.length === 0 && resultFilters.length === 0
-          ? state.limit
-          : Math.max(100, state.limit * 10);
-    let order = selectBest(set.value, set.rows, start, end, pool);
+    const later = this.#surface.rankers.length + this.#surface.resultFilters.length;
+    let order = selectBest(set.value, set.rows, start, end, later === 0 ? state.limit : Math.max(100, state.limit * 10));
     if (state.request.minRelevance !== undefined) {
       const minimum = state.request.minRelevance;
       order = order.filter((at) => (set.value[at] as number) >= minimum);
     }
     this.#traceValue(set, start, end);
-    const places =
-      state.request.explain === true || this.#trace !== undefined ? new Map<number, { name: string; place: number }[]>() : undefined;
-    const byValue = places === undefined ? undefined : new Map(Array.from(order, (at, place) => [at, place + 1]));
-    for (const ranker of rankers) {
-      if (order.length === 0) break;
-      order = await this.#applyRanker(ranker, set, state, order);
-      if (places !== undefined) {
-        for (let place = 0; place < order.length; place++) {
-          const at = order[place] as number;
-          const list = places.get(at) ?? [];
-          list.push({ name: ranker.name, place: place + 1 });
-          places.set(at, list);
-        }
+    const traced = state.request.explain === true || this.#trace !== undefined;
+    return { state, order, byValue: traced ? order : undefined, places: traced ? new Map() : undefined };
+  }
+
+  async #applyRankers(set: CandidateSet, ranking: Ranking): Promise<void> {
+    const { state, places } = ranking;
+    for (const ranker of this.#surface.rankers) {
+      if (ranking.order.length === 0) break;
+      ranking.order = await this.#applyRanker(ranker, set, state, ranking.order);
+      if (places === undefined) continue;
+      for (let place = 0; place < ranking.order.length; place++) {
+        const at = ranking.order[place] as number;
+        const list = places.get(at) ?? [];
+        list.push({ name: ranker.name, place: place + 1 });
+        places.set(at, list);
       }
     }
-    for (const filter of resultFilters) order = await this.#withhold(filter, set, state, order);
+    for (const filter of this.#surface.resultFilters) ranking.order = await this.#withhold(filter, set, state, ranking.order);
+  }
+
+  #finishRanking(set: CandidateSet, index: number, ranking: Ranking): RunResult {
+    const { state, places } = ranking;
     if (this.#trace !== undefined) {
       for (const [at, list] of places ?? []) if (set.rows[at] === this.#options.traceRow) this.#trace.rankers.push(...list);
     }
-    const kept = order.subarray(0, state.limit);
+    const kept = ranking.order.length <= state.limit ? ranking.order : ranking.order.subarray(0, state.limit);
     if (kept.length < state.limit && !this.#options.unlimited) {
       state.warn('RECLOOM_RUN_TOO_FEW', recloomError('RECLOOM_RUN_TOO_FEW', { found: kept.length, wanted: state.limit }).message);
     }
@@ -818,14 +874,14 @@ class Run {
           ? Array.from(kept, (at) => ({
               sources: sourcesOf(set, at, this.#surface),
               scores: this.#scoresOf(at),
-              place: byValue?.get(at) ?? 0,
+              place: (ranking.byValue?.indexOf(at) ?? -1) + 1,
               rankers: places?.get(at) ?? [],
             }))
           : undefined,
       removed: [...(this.#removed[index] as Map<string, { filter: string; reason: string; count: number }>).values()],
       proposed: this.#proposed[index] as Record<string, number>,
       merged: this.#merged[index] as number,
-      scored: end - start,
+      scored: (set.offsets[index + 1] as number) - (set.offsets[index] as number),
       missingScores: this.#missing[index] as Record<string, number>,
       withheld: this.#withheld[index] as number,
       timings: this.#timings,
@@ -935,26 +991,14 @@ class Run {
 
   // ---------------------------------------------------------------- views
 
+  /** The columns of a set as components see them; made again only when the set has changed. */
   #view(set: CandidateSet, requests: readonly RequestState[]): CandidateBatch {
-    const { count } = set;
-    const finished = this.#finished;
-    const surface = this.#surface;
-    let sources: readonly SourceColumns[] | undefined;
-    return {
-      requests,
-      count,
-      offsets: set.offsets.length === requests.length + 1 ? set.offsets : set.offsets.subarray(0, requests.length + 1),
-      rows: set.rows.subarray(0, count),
-      get sources() {
-        sources ??= surface.allSources.map((source, index) => ({
-          name: source.name,
-          scores: (set.sourceScores[index] as Float32Array).subarray(0, count),
-          ranks: (set.sourceRanks[index] as Int32Array).subarray(0, count),
-        }));
-        return sources;
-      },
-      column: (name) => finished.get(name),
-    };
+    let view = this.#lastView;
+    if (view === undefined || view.set !== set || view.requests !== requests || view.count !== set.count) {
+      view = new CandidateView(set, requests, this.#surface, this.#finished);
+      this.#lastView = view;
+    }
+    return view;
   }
 
   /** The request's signal, made only if a component looks at it. */
