@@ -48,11 +48,13 @@ function links(state: ComponentState): number[][] {
     return Array.from({ length: size }, (_, row) => [...dense.data.subarray(row * size, (row + 1) * size)].map(Number));
   }
   const offsets = state['offsets']?.data as Int32Array;
+  const columns = state['neighbours']?.data as Int32Array;
+  const stored = state['weights']?.data as Float32Array;
   const size = offsets.length - 1;
   return Array.from({ length: size }, (_, row) => {
     const values = new Array<number>(size).fill(0);
     for (let entry = offsets[row] as number; entry < (offsets[row + 1] as number); entry++) {
-      values[(state['neighbours']?.data as Int32Array)[entry] as number] = (state['weights']?.data as Float32Array)[entry] as number;
+      values[columns[entry] as number] = stored[entry] as number;
     }
     return values;
   });
@@ -200,7 +202,7 @@ describe('ease', () => {
     expect([...proposals.rows]).toEqual([1, 0, 3, 2]);
     expect([...proposals.offsets]).toEqual([0, 4, 4]);
     expect([...(await component.propose(requestBatch([request], { eligible: Uint8Array.of(1, 0, 1, 1, 1) }), 2)).rows]).toEqual([0, 3]);
-    component.dispose();
+    await component.dispose();
   });
 
   it('gives guests without a history a score of 0 and item pages what goes with the item', async () => {
@@ -213,7 +215,7 @@ describe('ease', () => {
     expect(component.reasons(page, Int32Array.of(1, 4))).toMatchObject([{ code: 'goes-with', items: [2] }, undefined]);
     const signedIn = requestView({ userRow: 1, history: [{ item: 0, type: 'view' }, { item: 2 }] });
     expect(component.reasons(signedIn, Int32Array.of(4))[0]).toMatchObject({ code: 'because-you-viewed', items: [0] });
-    component.dispose();
+    await component.dispose();
   });
 
   it('weighs the fit and the history by age, with their own floors', async () => {
@@ -244,7 +246,7 @@ describe('ease', () => {
     await component.score(candidateBatch({ rows: [[0]], requests: [request] }), out, signal);
     // All events of this shop are equally old, so the fit is that of binaryLinks; weights e^-3 + .05 over e^-2 + .05.
     expect(out[0]).toBeCloseTo(0.1772152 - ((Math.exp(-3) + 0.05) / (Math.exp(-2) + 0.05)) * 0.0253165, 5);
-    component.dispose();
+    await component.dispose();
   });
 
   it('leaves rare items out of the matrix and scores them 0', async () => {
@@ -260,7 +262,7 @@ describe('ease', () => {
     expect(out[0]).toBe(0);
     expect(out[1]).toBeGreaterThan(0);
     expect(component.inspectItem(1)).toMatchObject({ recommendedAfter: [{ item: 'i2' }, { item: 'i0' }] });
-    component.dispose();
+    await component.dispose();
   });
 
   it('stops above maxItems and names what to use instead', async () => {
@@ -280,8 +282,8 @@ describe('ease', () => {
     for (const options of [{}, { keep: 3 }]) {
       const component = await host.open<Ease>(ease, { options });
       expect(kernelsOf(compute).bytesInUse).toBeGreaterThan(before);
-      component.dispose();
-      component.dispose();
+      await component.dispose();
+      await component.dispose();
       expect(kernelsOf(compute).bytesInUse).toBe(before);
     }
     await expect(host.fit(ease, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
@@ -305,7 +307,7 @@ describe('ease', () => {
         expect(out).toEqual(alone.scores);
       }
       expect(together.rows.length).toBeGreaterThan(200);
-      component.dispose();
+      await component.dispose();
     }
   });
 
@@ -313,7 +315,7 @@ describe('ease', () => {
     for (const options of [{}, { keep: 3 }]) {
       const component = await openComponent<Ease>(ease, { shop: shopOf([], 3), options });
       expect((await component.propose(requestBatch([{ history: [{ item: 1 }] }]), 5)).rows.length).toBe(0);
-      component.dispose();
+      await component.dispose();
     }
   });
 

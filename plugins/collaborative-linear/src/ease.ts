@@ -10,7 +10,7 @@ import {
   tensor,
 } from '@recloom/plugin-api';
 import { DenseLinks } from './dense-links.js';
-import { buildInteractions, type Interactions, rowSums } from './interactions.js';
+import { buildInteractions, type Interactions, rowSums, usersCut } from './interactions.js';
 import { InterestReader } from './interests.js';
 import { LinkedItems } from './linked-items.js';
 import type { EaseOptions } from './options.js';
@@ -39,7 +39,9 @@ export async function fitEase(context: EaseFit): Promise<ComponentState> {
   const counted = typeMask(history.typeNames, options.eventTypes, (name) =>
     context.warn(unknownEventType('EASE_EVENT_TYPE_UNKNOWN', name, history.typeNames)),
   );
-  const { matrix, modelRows } = compact(buildInteractions(history, options, options, context.asOfMs, counted, signal));
+  const interactions = buildInteractions(history, options, options, context.asOfMs, counted, signal);
+  if (interactions.cutUsers > 0) context.warn(usersCut('EASE_USERS_CUT', interactions.cutUsers, options.maximumUserItems));
+  const { matrix, modelRows } = compact(interactions);
   const size = modelRows.length;
   if (size > options.maxItems) throw tooManyItems(size, options.maxItems);
   context.progress(0.05, 'interactions');
@@ -68,7 +70,7 @@ export async function fitEase(context: EaseFit): Promise<ComponentState> {
 export function openEase(context: EaseCreate): LinkedItems {
   const { state, options } = context;
   const kernels = kernelsOf(context.deps.compute);
-  const itemCount = (state['itemCount']?.data as Int32Array)[0] as number;
+  const itemCount = state['itemCount']?.data[0] as number;
   const scores =
     state['links'] === undefined
       ? new SparseLinks(kernels, {

@@ -45,5 +45,10 @@ export default definePlugin({
       summary: 'The fit has more items than maxItems; the matrix would not fit into memory or time.',
       hint: 'Use collaborative-neighbours/item-knn or rp3beta, or raise minimumItemUsers or maxItems.',
     },
+    {
+      code: 'EASE_USERS_CUT',
+      summary: 'Warning of the build: some users have more than maximumUserItems items, and only their newest were learned from.',
+      hint: 'Crawlers and resellers are the usual cause; raise maximumUserItems if these are real customers.',
+    },
   ],
 });

@@ -62,5 +62,10 @@ export default definePlugin({
       summary: 'Warning of the build: a name under eventTypes is the type of no event, so nothing is learned from it.',
       hint: 'Correct the name; the message lists the types in the data.',
     },
+    {
+      code: 'NEIGHBOURS_USERS_CUT',
+      summary: 'Warning of the build: some users have more than maximumUserItems items, and only their newest were learned from.',
+      hint: 'Crawlers and resellers are the usual cause; raise maximumUserItems if these are real customers.',
+    },
   ],
 });

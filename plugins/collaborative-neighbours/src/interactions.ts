@@ -1,5 +1,5 @@
 import type { SparseMatrix } from '@recloom/kernels';
-import type { HistoryStore } from '@recloom/plugin-api';
+import type { HistoryStore, Warning } from '@recloom/plugin-api';
 import { recencyWeight } from './recency.js';
 
 /** Which events count, and how much. */
@@ -29,6 +29,8 @@ export interface Interactions {
   readonly matrix: SparseMatrix;
   /** Users per item row, after the limits. */
   readonly itemUsers: Float32Array;
+  /** Users of whom only the newest `maximumUserItems` items count. */
+  readonly cutUsers: number;
 }
 
 /** Builds the matrix of a history from the `counted` types; ages are relative to `asOfMs`. The arrays are the caller's. */
@@ -46,9 +48,11 @@ export function buildInteractions(
   const values = new Float32Array(eventCount);
   const rowOffsets = new Int32Array(userCount + 1);
   let length = 0;
+  let cutUsers = 0;
   for (let user = 0; user < userCount; user++) {
     if ((user & 0x3fff) === 0) signal.throwIfAborted();
     const begin = length;
+    let cut = false;
     const first = offsets[user] as number;
     // Newest first: a user with too many items keeps the newest.
     for (let event = (offsets[user + 1] as number) - 1; event >= first; event--) {
@@ -60,7 +64,10 @@ export function buildInteractions(
       const item = items[event] as number;
       const before = amounts[item] as number;
       if (before === 0) {
-        if (length - begin >= limits.maximumUserItems) continue;
+        if (length - begin >= limits.maximumUserItems) {
+          cut = true;
+          continue;
+        }
         columns[length++] = item;
         amounts[item] = amount;
       } else amounts[item] = rule.pairs === 'sum' ? before + amount : Math.max(before, amount);
@@ -72,8 +79,9 @@ export function buildInteractions(
       amounts[item] = 0;
     }
     rowOffsets[user + 1] = length;
+    if (cut) cutUsers++;
   }
-  return limit({ userCount, itemCount, rowOffsets, columns, values }, limits, rule);
+  return { ...limit({ userCount, itemCount, rowOffsets, columns, values }, limits, rule), cutUsers };
 }
 
 interface Entries {
@@ -89,7 +97,7 @@ function limit(
   { userCount, itemCount, rowOffsets, columns, values }: Entries,
   limits: InteractionLimits,
   rule: InteractionRule,
-): Interactions {
+): Omit<Interactions, 'cutUsers'> {
   const length = rowOffsets[userCount] as number;
   const usersBefore = new Int32Array(itemCount);
   for (let entry = 0; entry < length; entry++) {
@@ -125,6 +133,15 @@ function limit(
       values: allOne ? undefined : values.slice(0, kept),
     },
     itemUsers,
+  };
+}
+
+/** The warning for users of whom only the newest items count. */
+export function usersCut(code: string, count: number, maximumUserItems: number): Warning {
+  return {
+    code,
+    message: `${count} user${count === 1 ? ' has' : 's have'} more than ${maximumUserItems} items; only the newest so many were learned from.`,
+    count,
   };
 }
 

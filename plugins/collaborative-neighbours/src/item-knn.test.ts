@@ -34,11 +34,13 @@ function eventsOf(matrix: readonly (readonly number[])[]): TestUserEvent[] {
 
 function dense(state: ComponentState): number[][] {
   const offsets = state['offsets']?.data as Int32Array;
+  const columns = state['neighbours']?.data as Int32Array;
+  const stored = state['similarities']?.data as Float32Array;
   const size = offsets.length - 1;
   return Array.from({ length: size }, (_, row) => {
     const values = new Array<number>(size).fill(0);
     for (let entry = offsets[row] as number; entry < (offsets[row + 1] as number); entry++) {
-      values[(state['neighbours']?.data as Int32Array)[entry] as number] = (state['similarities']?.data as Float32Array)[entry] as number;
+      values[columns[entry] as number] = stored[entry] as number;
     }
     return values;
   });
@@ -253,7 +255,7 @@ describe('item-knn', () => {
     );
     const state = await host.fit(itemKnn, { shop: views, options: { eventTypes: ['purchase', 'lent'], minimumItemUsers: 1 } });
     expect([...(state['itemUsers']?.data ?? [])]).toEqual([0, 1]);
-    expect(host.warnings.map((warning) => warning.code)).toEqual(['NEIGHBOURS_EVENT_TYPE_UNKNOWN']);
+    expect(host.warnings).toMatchObject([{ code: 'NEIGHBOURS_USERS_CUT', count: 6 }, { code: 'NEIGHBOURS_EVENT_TYPE_UNKNOWN' }]);
   });
 
   it('explains with the item of the history that adds most', async () => {

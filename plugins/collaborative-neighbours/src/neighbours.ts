@@ -8,7 +8,7 @@ import {
   type InputsSpec,
   tensor,
 } from '@recloom/plugin-api';
-import { buildInteractions, type Interactions } from './interactions.js';
+import { buildInteractions, type Interactions, usersCut } from './interactions.js';
 import { InterestReader } from './interests.js';
 import { LinkedItems } from './linked-items.js';
 import type { SharedOptions } from './options.js';
@@ -40,7 +40,9 @@ export function interactionsOf(context: NeighboursFit<SharedOptions>): Interacti
   const counted = typeMask(history.typeNames, options.eventTypes, (name) =>
     context.warn(unknownEventType('NEIGHBOURS_EVENT_TYPE_UNKNOWN', name, history.typeNames)),
   );
-  return buildInteractions(history, options, options, context.asOfMs, counted, context.signal);
+  const interactions = buildInteractions(history, options, options, context.asOfMs, counted, context.signal);
+  if (interactions.cutUsers > 0) context.warn(usersCut('NEIGHBOURS_USERS_CUT', interactions.cutUsers, options.maximumUserItems));
+  return interactions;
 }
 
 /** The state of both components: links by history item (CSR) and users per item. */

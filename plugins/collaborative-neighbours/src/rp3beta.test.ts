@@ -17,12 +17,12 @@ function shopOf(matrix: readonly (readonly number[])[]) {
 
 function expectLinks(state: ComponentState, expected: readonly (readonly number[])[]): void {
   const offsets = state['offsets']?.data as Int32Array;
+  const columns = state['neighbours']?.data as Int32Array;
+  const stored = state['similarities']?.data as Float32Array;
   const found = expected.map((row) => row.map(() => 0));
   for (let row = 0; row + 1 < offsets.length; row++) {
     for (let entry = offsets[row] as number; entry < (offsets[row + 1] as number); entry++) {
-      (found[row] as number[])[(state['neighbours']?.data as Int32Array)[entry] as number] = (state['similarities']?.data as Float32Array)[
-        entry
-      ] as number;
+      (found[row] as number[])[columns[entry] as number] = stored[entry] as number;
     }
   }
   found.forEach((row, i) => row.forEach((value, j) => expect(value, `cell ${i}, ${j}`).toBeCloseTo(expected[i]?.[j] as number, 5)));

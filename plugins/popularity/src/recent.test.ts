@@ -39,7 +39,7 @@ describe('recent', () => {
   it('counts a user once by the newest event when told', async () => {
     const source = await openComponent<Recent>(recent, { shop, options: { decayDays: 5, count: 'users' } });
     const scores = new Float32Array(3);
-    source.score(
+    await source.score(
       {
         requests: [requestView()],
         count: 3,

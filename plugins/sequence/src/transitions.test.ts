@@ -38,11 +38,13 @@ function walks(...lists: readonly (readonly number[])[]): TestUserEvent[] {
 
 function links(state: ComponentState): number[][] {
   const offsets = state['offsets']?.data as Int32Array;
+  const columns = state['targets']?.data as Int32Array;
+  const stored = state['links']?.data as Float32Array;
   const size = offsets.length - 1;
   return Array.from({ length: size }, (_, row) => {
     const values = new Array<number>(size).fill(0);
     for (let entry = offsets[row] as number; entry < (offsets[row + 1] as number); entry++) {
-      values[(state['targets']?.data as Int32Array)[entry] as number] = (state['links']?.data as Float32Array)[entry] as number;
+      values[columns[entry] as number] = stored[entry] as number;
     }
     return values;
   });
@@ -105,7 +107,7 @@ describe('transitions against the reference', () => {
     expect([...proposals.rows]).toEqual([3, 1, 2, 0, 1, 2]);
     const [reason] = component.reasons(request, Int32Array.of(1));
     expect(reason).toMatchObject({ code: 'because-you-viewed', items: [0] });
-    component.dispose();
+    await component.dispose();
   });
 });
 
@@ -182,7 +184,7 @@ describe('transitions', () => {
     const proposals = await component.propose(requestBatch([{ history }]), 10);
     expect([...proposals.rows]).toEqual([3, 1]);
     expect([...proposals.scores].map((score) => Math.round(score * 1e6) / 1e6)).toEqual([1, 0.5]);
-    component.dispose();
+    await component.dispose();
   });
 
   it('agrees with the definition on any short walks', async () => {
@@ -263,14 +265,14 @@ describe('transitions', () => {
       expect(out).toEqual(alone.scores);
     }
     expect(together.rows.length).toBeGreaterThan(200);
-    component.dispose();
+    await component.dispose();
     expect(kernelsOf(compute).bytesInUse).toBe(before);
   });
 
   it('works on an empty history and refuses unknown and wrong options', async () => {
     const component = await openComponent<Transitions>(transitions, { shop: shopOf([], 3) });
     expect((await component.propose(requestBatch([{ history: [{ item: 1 }] }]), 5)).rows.length).toBe(0);
-    component.dispose();
+    await component.dispose();
     for (const raw of [{ decay: 0.5 }, { gamma: 0 }, { window: 1.5 }]) {
       await expect(validateOptions(transitions, raw)).rejects.toSatisfy(
         (error) => isRecloomError(error) && error.code === 'RECLOOM_CFG_TYPE',
