@@ -1,0 +1,87 @@
+import { datasetFromArrays } from '@recloom/core';
+import { describe, expect, it } from 'vitest';
+import { evaluateRecommender, popularityRecommender } from './evaluate-pipeline.js';
+import { temporalSplit } from './temporal-split.js';
+
+const day = 86_400_000;
+const start = Date.UTC(2024, 0, 1);
+
+/** Worked out by hand: the cut is on day 10. */
+const dataset = datasetFromArrays({
+  events: [
+    // Before the cut: a by u1 u2 u3 (twice by u1), b by u1 u2, c by u1 only.
+    ...[
+      ['u1', 'a', 1],
+      ['u1', 'a', 2],
+      ['u2', 'a', 3],
+      ['u3', 'a', 4],
+      ['u1', 'b', 5],
+      ['u2', 'b', 6],
+      ['u1', 'c', 7],
+    ].map(event),
+    // From the cut on: u1 takes a again (known) and b again; u2 takes c (too rare in training) and d (not in training);
+    // u3 takes b twice (new, once); u4 comes only now.
+    ...[
+      ['u1', 'a', 10],
+      ['u1', 'b', 11],
+      ['u2', 'c', 11],
+      ['u2', 'd', 12],
+      ['u3', 'b', 13],
+      ['u3', 'b', 14],
+      ['u4', 'a', 15],
+    ].map(event),
+  ],
+});
+
+function event([user, item, onDay]: (string | number)[]): { user: string; item: string; timeMs: number } {
+  return { user: user as string, item: item as string, timeMs: start + (onDay as number) * day };
+}
+
+describe('temporalSplit', () => {
+  const split = temporalSplit(dataset, { cutMs: start + 10 * day, minimumItemUsers: 2, minimumUserItems: 1 });
+
+  it('keeps what the protocol keeps', () => {
+    expect(split.report).toEqual({
+      trainUsers: 3,
+      trainItems: 2,
+      trainPairs: 5,
+      testUsers: 1,
+      testPairs: 1,
+      droppedItems: 2,
+      droppedUsers: 1,
+    });
+    expect(split.cases).toEqual([{ user: 'u3', known: ['a'], relevant: ['b'] }]);
+  });
+
+  it('leaves nothing of the test window in training', () => {
+    expect(Math.max(...split.train.history.timesMs)).toBeLessThan(split.cutMs);
+    expect(split.train.items.ids).toEqual(['a', 'b']);
+    expect(split.train.users.ids).toEqual(['u1', 'u2', 'u3']);
+    expect(split.train.lastEventMs).toBe(start + 6 * day);
+  });
+
+  it('drops users with too few kept items', () => {
+    // Before day 8: u1 has a, b, c; u2 has a, b; u3 has a.
+    const strict = temporalSplit(dataset, { cutMs: start + 8 * day, minimumItemUsers: 1, minimumUserItems: 2 });
+    expect(strict.train.users.ids).toEqual(['u1', 'u2']);
+    expect(strict.report).toMatchObject({ trainUsers: 2, trainItems: 3, trainPairs: 5, droppedUsers: 2 });
+  });
+
+  it('ends the test window where it is told', () => {
+    expect(() => temporalSplit(dataset, { cutMs: start + 10 * day, untilMs: start + 12 * day, minimumItemUsers: 2 })).toThrow(
+      /no users with something new/,
+    );
+  });
+
+  it('refuses a cut with nothing before it', () => {
+    expect(() => temporalSplit(dataset, { cutMs: start })).toThrow(/no training events/);
+  });
+
+  it('popularity leaves out what a user has and breaks ties by id', async () => {
+    const recommend = popularityRecommender(split);
+    expect([...(recommend(split.cases, 10) as Iterable<readonly string[]>)]).toEqual([['b']]);
+    const report = await evaluateRecommender(recommend, split, { k: 10 });
+    expect(report.ndcg.mean).toBe(1);
+    expect(report.coverage).toBe(0.5);
+  });
+});
