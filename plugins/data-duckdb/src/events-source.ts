@@ -1,0 +1,246 @@
+import type { CategoryColumn, Column, DataBatch, DataReadContext, DataReport, DataSource, Warning } from '@recloom/plugin-api';
+import { recloomError } from '@recloom/plugin-api';
+import type { Engine } from './duckdb-engine.js';
+import type { EventsOptions } from './options.js';
+import { readError } from './read-error.js';
+import { type Mapper, SourceReader, type Staged, type StagePlan, sourceFingerprint, stagedTable } from './source-reader.js';
+import { quoteText } from './sql-text.js';
+import { numberSql, textSql, timeSql } from './value-sql.js';
+
+/** Rows per batch: large enough that a batch costs nothing, small enough to be freed soon. */
+const batchRows = 32_768;
+
+type CategoryName = 'user' | 'item' | 'type' | 'basket';
+
+/**
+ * Reads events. Columns: `user`, `item` and, where mapped, `type` and `basket` (category; code -1 = none; the dictionary ascends and is
+ * complete in the first batch), `timeMs` (milliseconds since the epoch; NaN when no time is mapped), `weight` where mapped. Rows come in
+ * the order of the source.
+ */
+export class EventsSource implements DataSource {
+  readonly #options: EventsOptions;
+  readonly #directory: string;
+  #report: DataReport | undefined;
+
+  constructor(options: EventsOptions, directory: string) {
+    this.#options = options;
+    this.#directory = directory;
+  }
+
+  /**
+   * @throws RECLOOM_DAT_FILE_MISSING, RECLOOM_DAT_UNREADABLE, RECLOOM_DAT_ENCODING, RECLOOM_DAT_COLUMN_MISSING,
+   * RECLOOM_DAT_QUERY_REFUSED, RECLOOM_DAT_TOO_MANY_BAD, RECLOOM_DAT_EMPTY
+   */
+  async *read(context: DataReadContext): AsyncGenerator<DataBatch> {
+    const { signal } = context;
+    const options = this.#options;
+    const reader = await SourceReader.open(options, this.#directory, signal);
+    try {
+      context.progress(0.05, 'opened');
+      const staged = await reader.stage((mapper) => this.#plan(reader, mapper, signal), context.progress);
+      this.#report = reportOf(staged, []);
+      reader.checkShare(staged, staged.bad);
+      if (staged.rowsKept === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'events' });
+
+      const dictionaries = new Map<CategoryName, readonly string[]>();
+      for (const name of this.#categories()) dictionaries.set(name, await makeDictionary(reader.engine, name, signal));
+      context.progress(0.7, 'dictionaries');
+      const weightByType = this.#weightByType(dictionaries.get('type') ?? []);
+      this.#report = reportOf(staged, await this.#weightWarnings(reader.engine, dictionaries.get('type') ?? [], signal));
+      yield* this.#batches(reader.engine, dictionaries, weightByType, staged, context);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw readError(error, []);
+    } finally {
+      await reader.close();
+    }
+  }
+
+  report(): DataReport {
+    return this.#report ?? { rowsRead: 0, rowsKept: 0, dropped: [], warnings: [] };
+  }
+
+  fingerprint(signal: AbortSignal): Promise<string> {
+    return sourceFingerprint('events', this.#options, this.#directory, signal);
+  }
+
+  #categories(): CategoryName[] {
+    const { user, type, basket } = this.#options;
+    const names: CategoryName[] = ['item'];
+    if (user !== undefined) names.push('user');
+    if (type !== undefined && !(typeof type === 'object' && 'value' in type)) names.push('type');
+    if (basket !== undefined) names.push('basket');
+    return names;
+  }
+
+  get #isWeighted(): boolean {
+    return this.#options.weight !== undefined || this.#options.weights !== undefined;
+  }
+
+  async #plan(reader: SourceReader, mapper: Mapper, signal: AbortSignal): Promise<StagePlan> {
+    const options = this.#options;
+    const columns: { name: string; sql: string }[] = [];
+    const unreadable: { label: string; condition: string }[] = [];
+    for (const name of this.#categories()) {
+      const mapping = options[name];
+      if (mapping === undefined || (typeof mapping === 'object' && 'value' in mapping)) continue;
+      columns.push({ name, sql: textSql(await mapper.value(name, mapping)) });
+    }
+    const missing = [{ label: 'item', condition: `(${columns.find((column) => column.name === 'item')?.sql}) IS NULL` }];
+    if (options.time !== undefined) {
+      const value = await mapper.value('time', options.time);
+      const time = timeSql(value, await reader.typed.timeNotation(value, mapper.columns, signal), options.decimal);
+      columns.push({ name: 'time', sql: time.sql });
+      if (time.bad !== undefined) unreadable.push({ label: value.label, condition: time.bad });
+      missing.push({ label: 'time', condition: `(${time.sql}) IS NULL` });
+    }
+    if (options.weight !== undefined) {
+      const value = await mapper.value('weight', options.weight);
+      const weight = numberSql(value, options.decimal);
+      columns.push({ name: 'weight', sql: weight.sql });
+      if (weight.bad !== undefined) unreadable.push({ label: value.label, condition: weight.bad });
+    }
+    return { columns, unreadable, missing };
+  }
+
+  #weightByType(types: readonly string[]): Float64Array {
+    const weights = this.#options.weights ?? {};
+    return Float64Array.from(types, (type) => (Object.hasOwn(weights, type) ? (weights[type] ?? 1) : 1));
+  }
+
+  async #weightWarnings(engine: Engine, types: readonly string[], signal: AbortSignal): Promise<Warning[]> {
+    const { weights, type } = this.#options;
+    if (weights === undefined) return [];
+    const constant = typeof type === 'object' && 'value' in type ? type.value : undefined;
+    const present = constant === undefined ? types : [constant];
+    const unused = Object.keys(weights).filter((name) => !present.includes(name));
+    const unweighted = present.filter((name) => !Object.hasOwn(weights, name));
+    let count = 0;
+    if (unweighted.length > 0 && constant === undefined) {
+      const list = unweighted.map(quoteText).join(', ');
+      const [row] = await engine.rows(`SELECT count(*) AS n FROM ${stagedTable} WHERE reason = 0 AND "type" IN (${list})`, signal);
+      count = Number(row?.['n'] ?? 0);
+    }
+    if (unused.length === 0 && unweighted.length === 0) return [];
+    const parts: string[] = [];
+    if (unweighted.length > 0)
+      parts.push(
+        `${count > 0 ? `${count} events are` : 'events are'} of ${unweighted.length} type(s) that \`weights\` does not name; they weigh 1`,
+      );
+    // Names out of the config are safe to repeat; values of the data are not.
+    if (unused.length > 0) parts.push(`\`weights\` names ${unused.join(', ')}, which no event has`);
+    const text = parts.join('; ');
+    return [
+      {
+        code: 'DATA_DUCKDB_TYPE_WITHOUT_WEIGHT',
+        message: `${text.charAt(0).toUpperCase()}${text.slice(1)}.`,
+        ...(count > 0 ? { count } : {}),
+      },
+    ];
+  }
+
+  async *#batches(
+    engine: Engine,
+    dictionaries: ReadonlyMap<CategoryName, readonly string[]>,
+    weightByType: Float64Array,
+    staged: Staged,
+    context: DataReadContext,
+  ): AsyncGenerator<DataBatch> {
+    const options = this.#options;
+    const names = this.#categories();
+    const selected: string[] = names.map((name) =>
+      (dictionaries.get(name)?.length ?? 0) === 0
+        ? 'CAST(NULL AS INTEGER)'
+        : `CAST(enum_code(CAST("${name}" AS "${dictionaryType(name)}")) AS INTEGER)`,
+    );
+    const timeAt = options.time === undefined ? -1 : selected.push('"time"') - 1;
+    const weightAt = options.weight === undefined ? -1 : selected.push('"weight"') - 1;
+    const constantType = typeof options.type === 'object' && 'value' in options.type ? options.type.value : undefined;
+
+    let remaining = staged.rowsKept;
+    let batch = new BatchBuffers(names, Math.min(batchRows, remaining));
+    const finish = (): DataBatch => {
+      const columns: Record<string, Column> = {};
+      for (const name of names) columns[name] = category(batch.take(name), dictionaries.get(name) ?? []);
+      columns['user'] ??= category(new Int32Array(batch.length).fill(-1), []);
+      columns['timeMs'] = { type: 'number', values: batch.times.subarray(0, batch.length) };
+      if (constantType !== undefined) columns['type'] = category(new Int32Array(batch.length), [constantType]);
+      if (this.#isWeighted) {
+        const weights = batch.weights.subarray(0, batch.length);
+        const types = columns['type'];
+        const constant = constantType === undefined ? 1 : (options.weights?.[constantType] ?? 1);
+        for (let row = 0; row < weights.length; row++) {
+          const code = constantType === undefined && types?.type === 'category' ? (types.codes[row] ?? -1) : -1;
+          weights[row] = (weights[row] ?? 1) * (code < 0 ? constant : (weightByType[code] ?? 1));
+        }
+        columns['weight'] = { type: 'number', values: weights };
+      }
+      return { rowCount: batch.length, columns };
+    };
+    let done = 0;
+    for await (const chunk of engine.chunks(`SELECT ${selected.join(', ')} FROM ${stagedTable} WHERE reason = 0`, context.signal)) {
+      if (batch.length + chunk.rowCount > batch.capacity) {
+        yield finish();
+        context.progress(0.7 + (0.3 * done) / staged.rowsKept);
+        batch = new BatchBuffers(names, Math.max(chunk.rowCount, Math.min(batchRows, remaining)));
+      }
+      const start = batch.length;
+      for (const [index, name] of names.entries()) chunk.copyNumbers(index, batch.codes(name), start, -1);
+      if (timeAt >= 0) chunk.copyNumbers(timeAt, batch.times, start, Number.NaN);
+      if (weightAt >= 0) chunk.copyNumbers(weightAt, batch.weights, start, 1);
+      batch.length += chunk.rowCount;
+      done += chunk.rowCount;
+      remaining -= chunk.rowCount;
+    }
+    if (batch.length > 0) yield finish();
+    context.progress(1);
+  }
+}
+
+/** Arrays of one batch, handed over to the receiver when it is full. */
+class BatchBuffers {
+  readonly capacity: number;
+  readonly times: Float64Array;
+  readonly weights: Float64Array;
+  readonly #codes = new Map<CategoryName, Int32Array>();
+  length = 0;
+
+  constructor(names: readonly CategoryName[], capacity: number) {
+    this.capacity = capacity;
+    this.times = new Float64Array(capacity).fill(Number.NaN);
+    this.weights = new Float64Array(capacity).fill(1);
+    for (const name of names) this.#codes.set(name, new Int32Array(capacity));
+  }
+
+  codes(name: CategoryName): Int32Array {
+    return this.#codes.get(name) as Int32Array;
+  }
+
+  take(name: CategoryName): Int32Array {
+    return this.codes(name).subarray(0, this.length);
+  }
+}
+
+function category(codes: Int32Array, categories: readonly string[]): CategoryColumn {
+  return { type: 'category', codes, categories };
+}
+
+function dictionaryType(name: CategoryName): string {
+  return `dictionary_${name}`;
+}
+
+/** Makes an enum type of the column's values, so that DuckDB does the encoding; gives the values, ascending by bytes. */
+async function makeDictionary(engine: Engine, name: CategoryName, signal: AbortSignal): Promise<readonly string[]> {
+  const values: (string | null)[] = [];
+  const distinct = `SELECT DISTINCT "${name}" AS value FROM ${stagedTable} WHERE reason = 0 AND "${name}" IS NOT NULL ORDER BY value`;
+  const [row] = await engine.rows(`SELECT count(*) AS n FROM ${stagedTable} WHERE reason = 0 AND "${name}" IS NOT NULL`, signal);
+  if (Number(row?.['n'] ?? 0) === 0) return [];
+  await engine.run(`CREATE TYPE "${dictionaryType(name)}" AS ENUM (${distinct})`, signal);
+  for await (const chunk of engine.chunks(`SELECT unnest(enum_range(CAST(NULL AS "${dictionaryType(name)}")))`, signal))
+    chunk.copyTexts(0, values, values.length);
+  return values as string[];
+}
+
+function reportOf(staged: Staged, more: readonly Warning[]): DataReport {
+  return { rowsRead: staged.rowsRead, rowsKept: staged.rowsKept, dropped: staged.dropped, warnings: [...staged.warnings, ...more] };
+}
