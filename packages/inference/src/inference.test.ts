@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,9 +8,11 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { InferenceTensor } from '@recloom/plugin-api';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createExitGate, shutGate } from './exit-gate.js';
 import { createInference, createInferenceOn, type InferenceOptions, type InferenceService } from './inference.js';
-import { type ModelHost, startThread } from './model-host.js';
+import { type ModelHost, type StartModelHost, startThread } from './model-host.js';
 import { busyModel, dynamicModel, scaleModel, type TinyModel, typesModel, writeOnnx } from './onnx-writer.fixture.js';
+import type { WorkerMessage } from './protocol.js';
 
 const miniLm = fileURLToPath(new URL('../../model-all-minilm-l6-v2/onnx/model_quantized.onnx', import.meta.url));
 /** From the model card. */
@@ -358,51 +361,53 @@ describe('abort, deadline, overload, death, close', () => {
   });
 
   it('replaces a worker that died: its calls fail as retryable, later ones are answered', async () => {
-    const hosts: ModelHost[] = [];
+    const { start, workers } = mortalHosts();
     const warnings: string[] = [];
-    const service = createInferenceOn(
-      (events) => {
-        const host = startThread(events);
-        hosts.push(host);
-        return host;
-      },
-      { logger: { warn: (message) => warnings.push(message) } },
-    );
+    const service = createInferenceOn(start, { logger: { warn: (message) => warnings.push(message) } });
     services.push(service);
     const session = await service.load({ file: busy });
-    const inside = Array.from({ length: 4 }, () => session.run(square(512)));
+    const inside = codesOf(Array.from({ length: 4 }, () => session.run(square(512))));
     const waiting = session.run(square(4));
-    const outcomes = Promise.allSettled(inside);
-    await settled();
-    void hosts[0]?.kill();
-    // The first may have been answered before the thread could end.
-    for (const outcome of (await outcomes).slice(1)) {
-      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'RECLOOM_RUN_WORKER_DIED', retryable: true } });
-    }
+    workers[0]?.die();
+    // The run under way, and perhaps one more, is answered before the thread comes to die.
+    expect((await inside).slice(2)).toEqual(Array(2).fill('RECLOOM_RUN_WORKER_DIED'));
     expect((await waiting)['y']?.dims).toEqual([4, 4]);
-    expect(hosts).toHaveLength(2);
+    expect(workers).toHaveLength(2);
     expect(warnings).toHaveLength(1);
-    await hosts[1]?.kill();
+    workers[1]?.die();
+    await workers[1]?.ended;
     // Idle deaths are healed by the next call.
     expect((await session.run(square(4)))['y']?.dims).toEqual([4, 4]);
-    expect(hosts).toHaveLength(3);
+    expect(workers).toHaveLength(3);
   });
 
   it('a replaced worker refuses a file that is no longer the one that was loaded', async () => {
-    const hosts: ModelHost[] = [];
-    const service = createInferenceOn((events) => {
-      const host = startThread(events);
-      hosts.push(host);
-      return host;
-    });
+    const { start, workers } = mortalHosts();
+    const service = createInferenceOn(start);
     services.push(service);
     const file = await write('swapped.onnx', scaleModel);
     const session = await service.load({ file });
-    await hosts[0]?.kill();
+    workers[0]?.die();
+    await workers[0]?.ended;
     await writeFile(file, writeOnnx(busyModel));
     await expect(session.run(rows(1, 1, 1))).rejects.toMatchObject({ code: 'RECLOOM_DAT_MODEL_INVALID' });
     await writeFile(file, writeOnnx(scaleModel));
     expect([...((await session.run(rows(1, 1, 1)))['y']?.data ?? [])]).toEqual([2, 3, 4]);
+  });
+
+  it('a worker that cannot even start fails its calls and takes nothing else down', async () => {
+    let starts = 0;
+    const service = createInferenceOn((events) => {
+      starts++;
+      setImmediate(() => events.exit(new Error('no such entry')));
+      return { post: () => {}, keepAlive: () => {}, quiesce: () => {} };
+    });
+    services.push(service);
+    await expect(service.load({ file: scale })).rejects.toMatchObject({
+      code: 'RECLOOM_RUN_WORKER_DIED',
+      cause: { message: 'no such entry' },
+    });
+    expect(starts).toBe(1);
   });
 
   it('closes gracefully: calls under way are answered, new ones refused', async () => {
@@ -441,6 +446,20 @@ describe('the process', () => {
     expect(answers).toEqual([[512, 512]]);
   });
 
+  it('can be ended in the middle of a run', async () => {
+    const entry = new URL('../dist/index.js', import.meta.url).href;
+    const script = `
+      const { createInference } = await import(${JSON.stringify(entry)});
+      const session = await createInference({ threads: 2 }).load({ file: ${JSON.stringify(busy)} });
+      const feeds = { x: { type: 'float32', dims: [768, 768], data: new Float32Array(768 * 768) } };
+      for (let call = 0; call < 6; call++) session.run(feeds).catch(() => {});
+      setTimeout(() => process.exit(7), 40);
+    `;
+    // Without the gate the process aborts (SIGABRT) in the native code of a thread that is torn down.
+    const host = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: 'ignore' });
+    expect(await new Promise((resolve) => host.on('exit', (code, signal) => resolve(signal ?? code)))).toBe(7);
+  });
+
   it('starts no thread before the first load', async () => {
     let started = 0;
     const service = createInferenceOn((events) => {
@@ -453,6 +472,47 @@ describe('the process', () => {
     expect(started).toBe(1);
   });
 });
+
+/** Real worker threads that can be made to die, between two runs, as an uncaught error would. */
+function mortalHosts(): { readonly start: StartModelHost; readonly workers: { die: () => void; readonly ended: Promise<void> }[] } {
+  const workers: { die: () => void; readonly ended: Promise<void> }[] = [];
+  const entry = new URL('../dist/worker-entry.js', import.meta.url).href;
+  const script = `
+    import { workerData } from 'node:worker_threads';
+    const flag = new Int32Array(workerData.death);
+    setInterval(() => { if (Atomics.load(flag, 0) === 1) throw new Error('killed by the test'); }, 1);
+    await import(${JSON.stringify(entry)});
+  `;
+  const start: StartModelHost = (events) => {
+    const death = new SharedArrayBuffer(4);
+    const gate = createExitGate();
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`), { workerData: { gate, death }, execArgv: [] });
+    let failure: unknown;
+    let end = (): void => {};
+    const ended = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    worker.on('message', (message: WorkerMessage) => events.message(message));
+    worker.on('error', (error) => {
+      failure = error;
+    });
+    worker.on('exit', () => {
+      events.exit(failure);
+      end();
+    });
+    workers.push({ die: () => Atomics.store(new Int32Array(death), 0, 1), ended });
+    return {
+      post: (message, transfer = []) => {
+        worker.postMessage(message, transfer);
+        // The timer of the script would keep the thread from ending by itself.
+        if (message.kind === 'stop') Atomics.store(new Int32Array(death), 0, 1);
+      },
+      keepAlive: () => {},
+      quiesce: () => shutGate(gate, 30_000),
+    };
+  };
+  return { start, workers };
+}
 
 /** A host that writes down the kinds of messages it is sent. */
 function watched(host: ModelHost, messages: string[]): ModelHost {

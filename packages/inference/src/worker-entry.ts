@@ -1,9 +1,11 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type ExitGate, enterGate, leaveGate } from './exit-gate.js';
 import { ModelStore, outputBuffers } from './model-store.js';
 import { type HostMessage, toPlainError, type WorkerMessage } from './protocol.js';
 
 /** What the host hands to a worker at its start. */
 export interface WorkerSettings {
+  readonly gate: ExitGate;
   /** Module to import as the runtime; tests name one that is missing. */
   readonly runtimeModule?: string;
 }
@@ -37,8 +39,11 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
       case 'release':
         return store.release(task.key);
       case 'stop':
-        await store.close();
-        port.close();
+        try {
+          await store.close();
+        } finally {
+          port.close();
+        }
     }
   };
 
@@ -51,11 +56,13 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
         for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
           accept(next.message as HostMessage);
         const task = tasks.shift();
-        if (task === undefined) return;
+        if (task === undefined || !enterGate(settings.gate)) return;
         try {
           await perform(task);
         } catch (error) {
           if ('call' in task) reply({ kind: 'failed', call: task.call, error: toPlainError(error) });
+        } finally {
+          leaveGate(settings.gate);
         }
       }
     } finally {
@@ -69,4 +76,4 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   });
 }
 
-if (parentPort !== null) serve(parentPort, (workerData ?? {}) as WorkerSettings);
+if (parentPort !== null) serve(parentPort, workerData as WorkerSettings);

@@ -80,6 +80,11 @@ export class WorkerPool {
   /** Resolves the wait of `close` for the end of a worker. */
   readonly #ended = new Map<Slot, () => void>();
 
+  /** One listener for all workers, there only while there are some. */
+  readonly #onProcessExit = (): void => {
+    for (const slot of this.#slots) slot.host?.quiesce();
+  };
+
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
     this.#slots = Array.from({ length: options.threads }, () => ({
@@ -137,10 +142,7 @@ export class WorkerPool {
         const ended = new Promise<void>((resolve) => {
           this.#ended.set(slot, resolve);
         });
-        // A worker that does not answer `stop` is ended by force.
-        const timer = setTimeout(() => void host.kill(), 5_000);
         await ended;
-        clearTimeout(timer);
       }),
     );
   }
@@ -237,6 +239,7 @@ export class WorkerPool {
   }
 
   #startHost(slot: Slot): ModelHost {
+    if (this.#slots.every((other) => other.host === undefined)) process.on('exit', this.#onProcessExit);
     return this.#options.start({
       message: (message) => this.#receive(slot, message),
       exit: (error) => this.#lose(slot, error),
@@ -272,6 +275,7 @@ export class WorkerPool {
   #lose(slot: Slot, error: unknown): void {
     const calls = [...slot.inFlight.values()];
     slot.host = undefined;
+    if (this.#slots.every((other) => other.host === undefined)) process.off('exit', this.#onProcessExit);
     slot.open.clear();
     slot.inFlight.clear();
     const ended = this.#ended.get(slot);
