@@ -86,17 +86,18 @@ export class Dictionary {
  */
 export class DictionaryTranslation {
   readonly #dictionary: Dictionary;
-  readonly #emptyIsNull: boolean;
+  readonly #isNull: ((category: string) => boolean) | undefined;
   #source: readonly string[] = [];
   #translated = new Int32Array(64);
   #known = 0;
 
-  constructor(dictionary: Dictionary, options: { readonly emptyIsNull?: boolean } = {}) {
+  /** `isNull` says which categories stand for none. */
+  constructor(dictionary: Dictionary, isNull?: (category: string) => boolean) {
     this.#dictionary = dictionary;
-    this.#emptyIsNull = options.emptyIsNull ?? false;
+    this.#isNull = isNull;
   }
 
-  /** Dictionary code by source code; -1 for the empty string when that means null. Valid until the next call. */
+  /** Dictionary code by source code; -1 for categories that stand for none. Valid until the next call. */
   translate(categories: readonly string[]): Int32Array {
     if (categories !== this.#source) {
       if (!startsWith(categories, this.#source, this.#known)) this.#known = 0;
@@ -109,7 +110,7 @@ export class DictionaryTranslation {
     }
     for (let code = this.#known; code < categories.length; code++) {
       const category = categories[code] as string;
-      this.#translated[code] = category === '' && this.#emptyIsNull ? -1 : this.#dictionary.codeOf(category);
+      this.#translated[code] = this.#isNull?.(category) === true ? -1 : this.#dictionary.codeOf(category);
     }
     this.#known = categories.length;
     return this.#translated;

@@ -57,10 +57,15 @@ class DropCounter {
   }
 }
 
-/** Reads ids from text or category columns as codes of its dictionary; null and the empty string are -1. */
+/** Half of a surrogate pair has no UTF-8 form: two such ids would be one in a snapshot. */
+function isUsableId(id: string): boolean {
+  return id !== '' && !/\p{Surrogate}/u.test(id);
+}
+
+/** Reads ids from text or category columns as codes of its dictionary; null and ids that cannot be used are -1. */
 class IdReader {
   readonly dictionary = new Dictionary();
-  readonly #translation = new DictionaryTranslation(this.dictionary, { emptyIsNull: true });
+  readonly #translation = new DictionaryTranslation(this.dictionary, (id) => !isUsableId(id));
   #codes = new Int32Array(0);
 
   /** Codes of the first `rowCount` rows; valid until the next call. */
@@ -82,7 +87,7 @@ class IdReader {
         const id = column.values[row] ?? null;
         if (id !== last) {
           last = id;
-          lastCode = id === null || id === '' ? -1 : this.dictionary.codeOf(id);
+          lastCode = id === null || !isUsableId(id) ? -1 : this.dictionary.codeOf(id);
         }
         codes[row] = lastCode;
       }
@@ -115,7 +120,7 @@ export class TableBuilder {
     );
     for (let row = 0; row < batch.rowCount; row++) {
       const value = idAt(id, row);
-      if (value === null || value === '') this.drops.add('idMissing');
+      if (value === null || !isUsableId(value)) this.drops.add('idMissing');
       else if (this.#known.has(value)) this.drops.add('idTwice');
       else {
         this.#known.add(value);

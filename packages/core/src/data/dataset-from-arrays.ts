@@ -135,8 +135,9 @@ function columnOf(values: readonly FieldValue[], type: ColumnType, table: string
   const refuse = (): never => {
     throw recloomError('RECLOOM_RUN_REQUEST', { why: `field "${field}" of the ${table} has values that are no ${type}` });
   };
-  const text = (value: FieldValue): string | null =>
-    value === null || value === undefined ? null : typeof value === 'string' ? value : refuse();
+  // Half a surrogate pair cannot be stored; it becomes U+FFFD here, so that a build sees what a snapshot will hold.
+  const wellFormed = (value: unknown): string => (typeof value === 'string' ? value.replace(/\p{Surrogate}/gu, '\u{fffd}') : refuse());
+  const text = (value: FieldValue): string | null => (value === null || value === undefined ? null : wellFormed(value));
   switch (type) {
     case 'number':
       return {
@@ -167,7 +168,7 @@ function columnOf(values: readonly FieldValue[], type: ColumnType, table: string
       values.forEach((value, row) => {
         if (value !== null && value !== undefined) {
           if (!Array.isArray(value)) refuse();
-          for (const entry of value as readonly unknown[]) codes.push(typeof entry === 'string' ? dictionary.codeOf(entry) : refuse());
+          for (const entry of value as readonly unknown[]) codes.push(dictionary.codeOf(wellFormed(entry)));
         }
         offsets[row + 1] = codes.length;
       });

@@ -1,4 +1,4 @@
-import { type ASTNode, Environment } from '@marcbachmann/cel-js';
+import { type ASTNode, Environment, type ParseResult } from '@marcbachmann/cel-js';
 import { ExpressionFault } from './expression-fault.js';
 import { type ExpressionSchema, requestBuiltins } from './expression-schema.js';
 
@@ -56,21 +56,24 @@ export class CelEnvironment {
   }
 
   /** @throws ExpressionFault with the place of the first thing that is no CEL. */
-  parse(text: string): ASTNode {
+  parse(text: string): ParseResult {
     if (text.length > longestExpression) {
       throw new ExpressionFault(`it has ${text.length} characters, and an expression may have ${longestExpression}`, 0);
     }
     if (text.trim() === '') throw new ExpressionFault('it is empty', 0);
     try {
-      return this.#environment.parse(text).ast;
+      return this.#environment.parse(text);
     } catch (error) {
       throw asFault(error);
     }
   }
 
-  /** Checks a text that our own compiler has accepted. @throws ExpressionFault when CEL does not agree. */
-  check(text: string): void {
-    const parsed = this.#environment.parse(text);
+  /**
+   * Checks what our own compiler has accepted, and rewrites its numbers on the way: the tree is of no use afterwards.
+   *
+   * @throws ExpressionFault when CEL does not agree.
+   */
+  check(parsed: ParseResult): void {
     numbersAsDoubles(parsed.ast);
     const result = parsed.check();
     if (!result.valid) throw asFault(result.error);

@@ -305,7 +305,9 @@ class TreeCompiler {
       throw fault(`lists cannot be compared with "${operator}"; write "x" in ${types.includes('list') ? 'item.<list>' : '[…]'}`, node);
     }
     const concrete = types.find((type) => type !== 'dynamic');
-    if (concrete === undefined && operator === '==') return sameDynamic(left as DynamicNode, right as DynamicNode);
+    if (left.type === 'dynamic' && right.type === 'dynamic') {
+      return operator === '==' ? sameDynamic(left, right) : orderedDynamic(operator, left, right);
+    }
     if (types.every((type) => type === 'dynamic' || type === concrete)) {
       if (concrete === 'text') {
         const test = textComparisons[operator] as (left: string, right: string) => boolean;
@@ -361,7 +363,10 @@ class TreeCompiler {
       }
       return anyOf(texts.map((text) => compareTexts(wanted, text, (one, other) => one === other)));
     }
-    if (type === 'number' || type === undefined) {
+    if (left.type === 'dynamic' && type === undefined) {
+      return anyOf(list.items.map((item) => sameDynamic(left, item as DynamicNode)));
+    }
+    if (type === 'number') {
       const numbers = list.items.map((item, index) => this.number(item, elementAst(index), what));
       const wanted = this.number(left, leftAst, 'the left of "in"');
       const constants = numbers.flatMap((number) => number.constant ?? []);
@@ -535,4 +540,12 @@ function sameDynamic(left: DynamicNode, right: DynamicNode): BooleanNode {
     compareTexts(left.asText(), right.asText(), (one, other) => one === other),
     sameBoolean(left.asBoolean(), right.asBoolean()),
   ]);
+}
+
+/** Two request values are in order when both are numbers or both are texts. */
+function orderedDynamic(operator: string, left: DynamicNode, right: DynamicNode): BooleanNode {
+  return either(
+    compareNumbers(operator, left.asNumber(), right.asNumber()),
+    compareTexts(left.asText(), right.asText(), textComparisons[operator] as (left: string, right: string) => boolean),
+  );
 }

@@ -11,6 +11,9 @@ export type { ExpressionSchema, RequestFieldType } from './expression-schema.js'
 /** Item rows evaluated at a time over the whole catalogue, so that temporaries stay in the processor's cache. */
 const catalogueStretch = 4096;
 
+/** Compiled expressions kept for the next time they are asked for; the least recently used goes first. */
+const mostKept = 256;
+
 /**
  * Compiles CEL expressions over the columns of a pipeline to column operations.
  *
@@ -23,18 +26,41 @@ const catalogueStretch = 4096;
 export function createExpressions(schema: ExpressionSchema): Expressions {
   const environment = new CelEnvironment(schema);
   const pool = new BufferPool();
+  // Requests bring expressions of their own, mostly the same few.
+  const compiled = new Map<string, CompiledExpression>();
   return {
     compile(text, result) {
-      try {
-        const { root, reads, comparesCandidates } = compileTree(environment.parse(text), schema, result);
-        environment.check(text);
-        const itemsOnly = !comparesCandidates && reads.every((name) => name.startsWith('item.'));
-        return new ColumnExpression(text, result, reads, itemsOnly, root, schema, pool);
-      } catch (error) {
-        throw asCoded(error, text);
+      const key = `${result} ${text}`;
+      const known = compiled.get(key);
+      if (known !== undefined) {
+        compiled.delete(key);
+        compiled.set(key, known);
+        return known;
       }
+      const expression = compileText(text, result, schema, environment, pool);
+      compiled.set(key, expression);
+      if (compiled.size > mostKept) compiled.delete(compiled.keys().next().value as string);
+      return expression;
     },
   };
+}
+
+function compileText(
+  text: string,
+  result: 'number' | 'boolean',
+  schema: ExpressionSchema,
+  environment: CelEnvironment,
+  pool: BufferPool,
+): CompiledExpression {
+  try {
+    const parsed = environment.parse(text);
+    const { root, reads, comparesCandidates } = compileTree(parsed.ast, schema, result);
+    environment.check(parsed);
+    const itemsOnly = !comparesCandidates && reads.every((name) => name.startsWith('item.'));
+    return new ColumnExpression(text, result, reads, itemsOnly, root, schema, pool);
+  } catch (error) {
+    throw asCoded(error, text);
+  }
 }
 
 function asCoded(error: unknown, text: string): RecloomError {

@@ -1,35 +1,104 @@
 import type { NumberNode } from './nodes.js';
 
-/** Fills `values[start, end)` with normalised values; `scratch` has room for as many. */
-type Normaliser = (values: Float64Array, start: number, end: number, scratch: Float64Array) => void;
+/** Fills `values[start, end)` with normalised values. */
+type Normaliser = (values: Float64Array, start: number, end: number, sorter: FloatSorter) => void;
 
 /**
  * rank: the share of the request's values that are not greater, in (0, 1]: the best of n distinct values gets 1, the
  * worst 1/n, and equal values share the better place. Missing values get 0.
  */
-const rank: Normaliser = (values, start, end, scratch) => {
-  let known = 0;
-  for (let index = start; index < end; index++) {
-    const value = values[index] as number;
-    if (!Number.isNaN(value)) scratch[known++] = value;
+const rank: Normaliser = (values, start, end, sorter) => {
+  const known = sorter.sort(values, start, end);
+  const { order } = sorter;
+  let place = known;
+  // From the best down: a run of equal values takes the place of its best.
+  while (place > 0) {
+    const value = values[order[place - 1] as number] as number;
+    const share = place / known;
+    do {
+      values[order[place - 1] as number] = share;
+      place--;
+    } while (place > 0 && values[order[place - 1] as number] === value);
   }
-  const sorted = scratch.subarray(0, known).sort();
-  for (let index = start; index < end; index++) {
-    const value = values[index] as number;
-    values[index] = Number.isNaN(value) ? 0 : countUpTo(sorted, value) / known;
-  }
+  for (let index = start; index < end; index++) if (Number.isNaN(values[index])) values[index] = 0;
 };
 
-/** How many of the sorted values are not greater. */
-function countUpTo(sorted: Float64Array, value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] as number) <= value) low = middle + 1;
-    else high = middle;
+/**
+ * Sorts places by their float values: least significant digit first, a byte at a time, over the bits of the floats made
+ * ascending. Linear, about four times as fast as a comparison sort at a thousand values, and bytes that all values share
+ * (the low ones of what was a float32) cost nothing.
+ */
+export class FloatSorter {
+  /** The places of the values that are not NaN, ascending by value, then by place. Valid until the next call. */
+  order = new Int32Array(0);
+  #other = new Int32Array(0);
+  #bits = new Uint32Array(0);
+  readonly #counts = new Int32Array(8 * 256);
+  readonly #float = new Float64Array(1);
+  readonly #words = new Uint32Array(this.#float.buffer);
+
+  /** Sorts the places `[start, end)`; gives how many of their values are not NaN. */
+  sort(values: Float64Array, start: number, end: number): number {
+    const length = end - start;
+    if (this.order.length < length) {
+      this.order = new Int32Array(length * 2);
+      this.#other = new Int32Array(length * 2);
+      this.#bits = new Uint32Array(length * 4);
+    }
+    const bits = this.#bits;
+    const counts = this.#counts.fill(0);
+    const words = this.#words;
+    const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+    const [low, high] = littleEndian ? [0, 1] : [1, 0];
+    let known = 0;
+    for (let index = start; index < end; index++) {
+      const value = values[index] as number;
+      if (Number.isNaN(value)) continue;
+      // Adding 0 makes -0 the equal of 0.
+      this.#float[0] = value + 0;
+      const upper = words[high] as number;
+      // Negative numbers are stored by size: flip all of theirs, and the sign of the others.
+      const flip = upper >>> 31 === 1 ? 0xffffffff : 0;
+      const first = ((words[low] as number) ^ flip) >>> 0;
+      const second = (upper ^ (flip | 0x80000000)) >>> 0;
+      bits[2 * (index - start)] = first;
+      bits[2 * (index - start) + 1] = second;
+      for (let digit = 0; digit < 4; digit++) {
+        const lowSlot = digit * 256 + ((first >>> (8 * digit)) & 255);
+        const highSlot = (digit + 4) * 256 + ((second >>> (8 * digit)) & 255);
+        counts[lowSlot] = (counts[lowSlot] as number) + 1;
+        counts[highSlot] = (counts[highSlot] as number) + 1;
+      }
+      this.order[known++] = index;
+    }
+    for (let digit = 0; digit < 8; digit++) this.#pass(digit, start, known);
+    return known;
   }
-  return low;
+
+  #pass(digit: number, start: number, known: number): void {
+    const counts = this.#counts.subarray(digit * 256, digit * 256 + 256);
+    let sum = 0;
+    for (let slot = 0; slot < 256; slot++) {
+      const count = counts[slot] as number;
+      if (count === known) return;
+      counts[slot] = sum;
+      sum += count;
+    }
+    const { order } = this;
+    const other = this.#other;
+    const bits = this.#bits;
+    const word = digit >>> 2;
+    const shift = 8 * (digit & 3);
+    for (let place = 0; place < known; place++) {
+      const index = order[place] as number;
+      const slot = ((bits[2 * (index - start) + word] as number) >>> shift) & 255;
+      const target = counts[slot] as number;
+      counts[slot] = target + 1;
+      other[target] = index;
+    }
+    this.order = other;
+    this.#other = order;
+  }
 }
 
 interface Extremes {
@@ -108,16 +177,15 @@ export const normalisers: Readonly<Record<string, Normaliser>> = { rank, minmax,
 /** Applies a normaliser within each request. */
 export function normaliseNumbers(name: string, operand: NumberNode): NumberNode {
   const apply = normalisers[name] as Normaliser;
+  const sorter = new FloatSorter();
   return {
     type: 'number',
     evaluate(frame) {
       const out = operand.evaluate(frame);
-      const scratch = frame.pool.takeNumbers(frame.count);
       const offsets = frame.batch?.offsets ?? [0, frame.count];
       for (let request = 0; request + 1 < offsets.length; request++) {
-        apply(out, offsets[request] as number, offsets[request + 1] as number, scratch);
+        apply(out, offsets[request] as number, offsets[request + 1] as number, sorter);
       }
-      frame.pool.giveNumbers(scratch);
       return out;
     },
   };

@@ -31,7 +31,7 @@ export interface PlannedNode {
   readonly optionsHash: string;
   /** By input name, in the order of the config; `many` tells whether the component gets a list. */
   readonly inputs: ReadonlyMap<string, { readonly many: boolean; readonly entries: readonly PlannedInput[] }>;
-  /** Labels it reads: the definition's and those of its user fields. */
+  /** Labels it cannot do without: the definition's and those of its required user fields. */
   readonly reads: readonly Label[];
   /** Where it stands in the config. */
   readonly path: ConfigPath;
@@ -254,7 +254,11 @@ class Planner {
     }
     if (this.#problems.length > before) return undefined;
     const reads = new Set<Label>(definition.reads);
-    for (const { entries } of inputs.values()) for (const entry of entries) if (entry.kind === 'user-field') reads.add(entry.label);
+    // An optional field that is not granted is merely absent; only a required one keeps the component from running.
+    for (const [input, { entries }] of inputs) {
+      if (definition.inputs[input]?.optional === true) continue;
+      for (const entry of entries) if (entry.kind === 'user-field') reads.add(entry.label);
+    }
     return {
       name,
       reference: node.use,
