@@ -118,8 +118,13 @@ export interface TestHostOptions {
  * Inference and model files have no default: provide them.
  */
 export function createTestHost(options: TestHostOptions = {}): TestHost {
-  const shop = options.shop ?? syntheticShop();
-  const clock = fixedClock(options.nowMs ?? shop.asOfMs);
+  // Made when first asked for: most tests bring their own.
+  let shop = options.shop;
+  const ownShop = (): Shop => {
+    shop ??= syntheticShop();
+    return shop;
+  };
+  const clock = fixedClock(options.nowMs ?? (() => ownShop().asOfMs));
   const logger = recordingLogger();
   const metrics = recordingMetrics();
   const warnings: Warning[] = [];
@@ -137,7 +142,7 @@ export function createTestHost(options: TestHostOptions = {}): TestHost {
   for (const [token, value] of options.provide ?? []) services.set(token.id, value);
 
   const common = async (definition: ComponentDefinition, setup: ComponentSetup, plane: 'build' | 'serve') => {
-    const data = setup.shop ?? shop;
+    const data = setup.shop ?? ownShop();
     const name = setup.name ?? definition.id;
     const own = new Map(services);
     for (const [token, value] of setup.provide ?? []) own.set(token.id, value);
@@ -160,7 +165,9 @@ export function createTestHost(options: TestHostOptions = {}): TestHost {
   };
 
   const host: TestHost = {
-    shop,
+    get shop() {
+      return ownShop();
+    },
     clock,
     logs: logger.records,
     measurements: metrics.records,
@@ -169,7 +176,7 @@ export function createTestHost(options: TestHostOptions = {}): TestHost {
     async fit(definition, setup = {}) {
       const { fit } = definition;
       if (fit === undefined) return {};
-      const data = setup.shop ?? shop;
+      const data = setup.shop ?? ownShop();
       const base = await common(definition, setup, 'build');
       const context = {
         ...base,

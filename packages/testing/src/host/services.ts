@@ -47,10 +47,10 @@ export function recordingMetrics(): Metrics & { readonly records: readonly Metri
 }
 
 /** A clock that stands still until `advance` is called. */
-export function fixedClock(nowMs: number): Clock & { advance(milliseconds: number): void } {
+export function fixedClock(nowMs: number | (() => number)): Clock & { advance(milliseconds: number): void } {
   let passedMs = 0;
   return {
-    now: () => nowMs + passedMs,
+    now: () => (typeof nowMs === 'number' ? nowMs : nowMs()) + passedMs,
     monotonic: () => passedMs,
     advance: (milliseconds) => {
       passedMs += milliseconds;
