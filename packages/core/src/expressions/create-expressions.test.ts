@@ -244,6 +244,15 @@ describe('columns of a batch', () => {
     expect(() => expressions.compile('score.click', 'number').evaluateItems(new Float32Array(4))).toThrow(/depends on the request/);
   });
 
+  it('keeps what it has compiled, apart for each result type, and forgets the oldest', () => {
+    const expressions = createExpressions(schemaOf(shop()));
+    const first = expressions.compile('request.x', 'number');
+    expect(expressions.compile('request.x', 'number')).toBe(first);
+    expect(expressions.compile('request.x', 'boolean').resultType).toBe('boolean');
+    for (let index = 0; index < 300; index++) expressions.compile(`${index}`, 'number');
+    expect(expressions.compile('request.x', 'number')).not.toBe(first);
+  });
+
   it('types of context keys can be declared', () => {
     const expressions = createExpressions({ ...schemaOf(shop()), requestFields: { boost: 'number' } });
     expect(() => expressions.compile('request.boost == "a"', 'boolean')).toThrow(/a number cannot be compared with a text/);

@@ -37,6 +37,9 @@ export class FloatSorter {
   readonly #float = new Float64Array(1);
   readonly #words = new Uint32Array(this.#float.buffer);
 
+  /** Which word of a float holds its sign: the second on a little-endian machine. */
+  readonly #upper: number = new Uint8Array(Uint16Array.of(1).buffer)[0] as number;
+
   /** Sorts the places `[start, end)`; gives how many of their values are not NaN. */
   sort(values: Float64Array, start: number, end: number): number {
     const length = end - start;
@@ -48,18 +51,16 @@ export class FloatSorter {
     const bits = this.#bits;
     const counts = this.#counts.fill(0);
     const words = this.#words;
-    const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
-    const [low, high] = littleEndian ? [0, 1] : [1, 0];
     let known = 0;
     for (let index = start; index < end; index++) {
       const value = values[index] as number;
       if (Number.isNaN(value)) continue;
       // Adding 0 makes -0 the equal of 0.
       this.#float[0] = value + 0;
-      const upper = words[high] as number;
+      const upper = words[this.#upper] as number;
       // Negative numbers are stored by size: flip all of theirs, and the sign of the others.
       const flip = upper >>> 31 === 1 ? 0xffffffff : 0;
-      const first = ((words[low] as number) ^ flip) >>> 0;
+      const first = ((words[1 - this.#upper] as number) ^ flip) >>> 0;
       const second = (upper ^ (flip | 0x80000000)) >>> 0;
       bits[2 * (index - start)] = first;
       bits[2 * (index - start) + 1] = second;
