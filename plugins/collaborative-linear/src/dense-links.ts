@@ -1,7 +1,6 @@
+import type { Interests, LinkScores } from '@recloom/item-models';
 import type { Kernels } from '@recloom/kernels';
 import type { RequestProposals } from '@recloom/plugin-api';
-import type { Interests } from './interests.js';
-import type { LinkScores } from './linked-items.js';
 
 /**
  * Links stored densely over the `modelRows` of the catalogue (ascending): row i of `links` holds the links from item i.

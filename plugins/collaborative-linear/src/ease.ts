@@ -1,3 +1,15 @@
+import {
+  buildInteractions,
+  type Interactions,
+  InterestReader,
+  LinkedItems,
+  recencyAmounts,
+  rowSums,
+  SparseLinks,
+  typeMask,
+  unknownEventType,
+  usersCut,
+} from '@recloom/item-models';
 import { gram, invertPositiveDefinite, type Kernels, kernelsOf, type SparseMatrix, transposeSparseMatrix } from '@recloom/kernels';
 import {
   type ComponentState,
@@ -10,12 +22,7 @@ import {
   tensor,
 } from '@recloom/plugin-api';
 import { DenseLinks } from './dense-links.js';
-import { buildInteractions, type Interactions, rowSums, usersCut } from './interactions.js';
-import { InterestReader } from './interests.js';
-import { LinkedItems } from './linked-items.js';
 import type { EaseOptions } from './options.js';
-import { recencyAmounts, typeMask, unknownEventType } from './recency.js';
-import { SparseLinks } from './sparse-links.js';
 
 interface Needs {
   readonly [name: string]: typeof computeToken;

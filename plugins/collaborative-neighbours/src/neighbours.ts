@@ -1,3 +1,14 @@
+import {
+  buildInteractions,
+  type Interactions,
+  InterestReader,
+  LinkedItems,
+  recencyAmounts,
+  SparseLinks,
+  typeMask,
+  unknownEventType,
+  usersCut,
+} from '@recloom/item-models';
 import { kernelsOf, type SparseMatrix } from '@recloom/kernels';
 import {
   type ComponentState,
@@ -8,12 +19,7 @@ import {
   type InputsSpec,
   tensor,
 } from '@recloom/plugin-api';
-import { buildInteractions, type Interactions, usersCut } from './interactions.js';
-import { InterestReader } from './interests.js';
-import { LinkedItems } from './linked-items.js';
 import type { SharedOptions } from './options.js';
-import { recencyAmounts, typeMask, unknownEventType } from './recency.js';
-import { SparseLinks } from './sparse-links.js';
 
 interface Needs {
   readonly [name: string]: typeof computeToken;

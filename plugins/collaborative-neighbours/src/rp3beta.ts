@@ -1,6 +1,6 @@
+import { mapValues, rowSums } from '@recloom/item-models';
 import { sparseProductTopK, transposeSparseMatrix } from '@recloom/kernels';
 import type { ComponentState } from '@recloom/plugin-api';
-import { mapValues, rowSums } from './interactions.js';
 import { interactionsOf, linksState, type NeighboursFit } from './neighbours.js';
 import type { Rp3betaOptions } from './options.js';
 

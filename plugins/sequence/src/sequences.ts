@@ -1,5 +1,5 @@
+import { recencyWeight } from '@recloom/item-models';
 import type { HistoryStore } from '@recloom/plugin-api';
-import { recencyWeight } from './recency.js';
 
 /** Everybody's events one after the other, without those that do not count; several in a row on one item are one. */
 export interface Sequences {

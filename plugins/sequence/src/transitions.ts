@@ -1,3 +1,4 @@
+import { InterestReader, LinkedItems, SparseLinks, typeMask, unknownEventType } from '@recloom/item-models';
 import { type Kernels, kernelsOf, type SparseMatrix } from '@recloom/kernels';
 import {
   type ComponentState,
@@ -9,12 +10,8 @@ import {
   type InputsSpec,
   tensor,
 } from '@recloom/plugin-api';
-import { InterestReader } from './interests.js';
-import { LinkedItems } from './linked-items.js';
 import type { TransitionsOptions } from './options.js';
-import { typeMask, unknownEventType } from './recency.js';
 import { readSequences, type Sequences } from './sequences.js';
-import { SparseLinks } from './sparse-links.js';
 
 interface Needs {
   readonly [name: string]: typeof computeToken;
