@@ -1,5 +1,5 @@
 import { confidence, lift, logLikelihoodRatio, npmi } from './measures.js';
-import type { MeasureName, RelatedOptions, RelationName } from './options.js';
+import { type MeasureName, measureOf, type RelatedOptions, type RelationName } from './options.js';
 import type { RelationEdges } from './relation-graph.js';
 import type { Visits } from './visits.js';
 
@@ -15,7 +15,7 @@ export type MiningOptions = Pick<
 /**
  * Mines one relation. Both are a 2 × 2 table over baskets: *a is in the basket* against, for `bought-together`, *b is in it
  * too*, for `bought-after`, *b is in a later basket of the same person within `windowDays`, and not in this one*. Edges run
- * from a to b; kept are those with lift above 1 that reach the floors, at most `neighbours` per item, best first by `by`,
+ * from a to b; kept are those with lift above 1 that reach the floors, at most `neighbours` per item, best first by `measureOf`,
  * ties by ascending row. The event loop turns between slices of items.
  */
 export async function mineRelation(
@@ -33,7 +33,7 @@ export async function mineRelation(
   const people = new Int32Array(itemCount);
   const lastPerson = new Int32Array(itemCount).fill(-1);
   const touched = new Int32Array(itemCount);
-  const collected = new EdgeCollector(itemCount, options.by, options.neighbours);
+  const collected = new EdgeCollector(itemCount, measureOf(relation, options), options.neighbours);
   for (let row = 0; row < itemCount; row++) {
     if (row % rowsPerSlice === 0) {
       signal.throwIfAborted();
@@ -68,8 +68,8 @@ export async function mineRelation(
       if (both >= options.minimumSupport && (people[other] as number) >= options.minimumUsers) {
         const counts = { both, left: end - start, right: rightCounts[other] as number, total: visits.count };
         const strength = lift(counts);
-        const significance = logLikelihoodRatio(counts);
-        if (strength > 1 && significance >= options.minimumSignificance) {
+        const significance = strength > 1 ? logLikelihoodRatio(counts) : -1;
+        if (significance >= options.minimumSignificance) {
           collected.add({ row: other, support: both, confidence: confidence(counts), lift: strength, npmi: npmi(counts), significance });
         }
       }

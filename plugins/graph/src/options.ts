@@ -41,8 +41,10 @@ export const relatedOptions = z.strictObject({
     .describe('Further relations to mine and store, for queries with neighbours() and `recloom inspect` (default none).'),
   by: z
     .enum(measureNames)
-    .default('npmi')
-    .describe('The number that ranks neighbours and is the score: npmi, lift, confidence, support or significance (default npmi).'),
+    .optional()
+    .describe(
+      'The number that ranks neighbours and is the score: npmi, lift, confidence, support or significance (default npmi for bought-together, significance for bought-after, whose pairs are rarer).',
+    ),
   neighbours: z.int().min(1).default(100).describe('Edges kept per item and relation, the best by `by` (default 100).'),
   minimumSupport: z.int().min(1).default(3).describe('Baskets an edge must occur in, a count (default 3).'),
   minimumUsers: z.int().min(1).default(2).describe('Different people an edge must come from, a count (default 2).'),
@@ -76,8 +78,13 @@ export const relatedOptions = z.strictObject({
 /** Validated options of `graph/related`. */
 export type RelatedOptions = z.output<typeof relatedOptions>;
 
-const recencyDaysOption = (what: string) =>
-  z.number().min(0).default(0).describe(`${what} by exp(-age / recencyDays), in days; 0 switches it off (default 0).`);
+/** The number that ranks the edges of a relation. */
+export function measureOf(relation: RelationName, options: Pick<RelatedOptions, 'by'>): MeasureName {
+  return options.by ?? (relation === 'bought-together' ? 'npmi' : 'significance');
+}
+
+const recencyDaysOption = (what: string, standard: number) =>
+  z.number().min(0).default(standard).describe(`${what} by exp(-age / recencyDays), in days; 0 switches it off (default ${standard}).`);
 
 /** Options of `graph/pagerank`; `{}` is valid. */
 export const pageRankOptions = z.strictObject({
@@ -89,11 +96,16 @@ export const pageRankOptions = z.strictObject({
     .enum(['auto', 'iteration', 'walks'])
     .default('auto')
     .describe('Exact power iteration, seeded random walks, or iteration up to 200,000 edges (default auto).'),
-  restart: z.number().gt(0).lt(1).default(0.15).describe('Chance of a step to return to the start, 0 to 1 (default 0.15).'),
+  restart: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .default(0.5)
+    .describe('Chance of a step to return to the start, 0 to 1: low values wander towards what is popular (default 0.5).'),
   iterations: z.int().min(1).default(30).describe('Iteration: most rounds, a count (default 30).'),
   tolerance: z.number().min(0).default(1e-4).describe('Iteration: stops when all probabilities together change by less (default 0.0001).'),
   steps: z.int().min(1000).max(100_000_000).default(100_000).describe('Walks: steps per request, a count (default 100000).'),
-  recencyDays: recencyDaysOption('Weighs events'),
+  recencyDays: recencyDaysOption('Weighs events', 30),
   neighbours: z.int().min(1).default(200).describe('item-item: strongest edges kept per item, a count (default 200).'),
   popularityDiscount: z
     .number()
@@ -130,7 +142,7 @@ export const embeddingOptions = z.strictObject({
     .max(2)
     .default(-0.5)
     .describe('Power of the degree that scales each node at the start; below 0 popular nodes say less (default -0.5).'),
-  recencyDays: recencyDaysOption('Weighs events'),
+  recencyDays: recencyDaysOption('Weighs events', 30),
   types: typesOption,
 });
 /** Validated options of `graph/embedding`. */
@@ -148,7 +160,7 @@ export const degreeOptions = z.strictObject({
     .describe(
       'One number each, as log(1 + x): users (different people), events (their weights), neighbours (different items that share a person) (default [users]).',
     ),
-  recencyDays: recencyDaysOption('Weighs the events of `events`'),
+  recencyDays: recencyDaysOption('Weighs the events of `events`', 0),
   types: typesOption,
 });
 /** Validated options of `graph/degree`. */

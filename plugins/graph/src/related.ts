@@ -18,7 +18,7 @@ import {
 import { type Anchors, anchorsOf } from './anchors.js';
 import { bestRows } from './best-rows.js';
 import { mineRelation } from './mine-relation.js';
-import { type MeasureName, type RelatedOptions, type RelationName, relationNames } from './options.js';
+import { type MeasureName, measureOf, type RelatedOptions, type RelationName, relationNames } from './options.js';
 import { type Neighbours, type RelationEdges, RelationGraph } from './relation-graph.js';
 import { visitsOf } from './visits.js';
 
@@ -57,6 +57,8 @@ export class Related implements CandidateSource, Scorer, Explainer, Inspectable 
   readonly #options: RelatedOptions;
   readonly #items: Table;
   readonly #edges: RelationEdges;
+  /** The number of each edge that it is ranked and scored by. */
+  readonly #values: Int32Array | Float32Array;
   readonly #itemCount: number;
   /** One sum per item, zero between requests: every use is synchronous and cleans up what it touched. */
   readonly #sums: Float64Array;
@@ -75,6 +77,7 @@ export class Related implements CandidateSource, Scorer, Explainer, Inspectable 
       npmi: new Float32Array(0),
       significance: new Float32Array(0),
     };
+    this.#values = this.#edges[measureOf(options.relation, options)];
     this.#itemCount = this.#edges.offsets.length - 1;
     this.#sums = new Float64Array(this.#itemCount);
   }
@@ -190,7 +193,7 @@ export class Related implements CandidateSource, Scorer, Explainer, Inspectable 
   }
 
   #measure(edge: number): number {
-    return this.#edges[this.#options.by][edge] as number;
+    return this.#values[edge] as number;
   }
 
   #edgeTo(from: number, to: number): number {

@@ -21,8 +21,14 @@ import { bestOf, type NearestRows, type Point, VectorSpace } from './vector-spac
 const dayMs = 86_400_000;
 /** Multiplications up to which all items are compared with all items of a profile; beyond, only the nearest of each. */
 const mostProducts = 120_000_000;
-/** A large batch lets the event loop turn after so long. */
+/** Then each of them contributes at least so many rows. */
+const leastPool = 100;
+/** Rows compared with all items of a profile between two turns of the event loop. */
+const rowsPerSlice = 512;
+/** Long work lets the event loop turn after so long. */
 const turnAfterMs = 8;
+
+type EventLoopTurn = () => Promise<void> | undefined;
 
 /** What a request asks to be near to. */
 interface Aim {
@@ -54,8 +60,9 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
     batch.signal.throwIfAborted();
     this.#space.synchronise();
     const { requests } = batch;
-    if (requests.length === 1) return joinProposals([this.#proposeOne(requests[0] as RequestView, batch.eligible, limit)], limit);
-    return this.#proposeMany(batch, limit);
+    if (requests.length !== 1) return this.#proposeMany(batch, limit);
+    const list = this.#proposeOne(requests[0] as RequestView, batch, limit, eventLoopTurns());
+    return list instanceof Promise ? list.then((found) => joinProposals([found], limit)) : joinProposals([list], limit);
   }
 
   score(batch: CandidateBatch, out: Float32Array, signal: AbortSignal): void | Promise<void> {
@@ -114,7 +121,7 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
     for (const request of batch.requests) {
       await turn();
       batch.signal.throwIfAborted();
-      lists.push(this.#proposeOne(request, batch.eligible, limit));
+      lists.push(await this.#proposeOne(request, batch, limit, turn));
     }
     return joinProposals(lists, limit);
   }
@@ -128,12 +135,30 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
     }
   }
 
-  #proposeOne(request: RequestView, eligible: Uint8Array | undefined, limit: number): RequestProposals | undefined {
+  #proposeOne(
+    request: RequestView,
+    batch: RequestBatch,
+    limit: number,
+    turn: EventLoopTurn,
+  ): RequestProposals | undefined | Promise<RequestProposals | undefined> {
     const aim = this.#aimOf(request);
     if (aim === undefined) return undefined;
-    const mask = this.#space.maskOf(eligible, aim.excluded);
+    const mask = this.#space.maskOf(batch.eligible, aim.excluded);
     const single = this.#singlePoint(aim);
-    const found = single === undefined ? this.#nearestToMany(aim, limit, mask) : this.#space.nearest(single, limit, mask);
+    if (single !== undefined) return this.#similarEnough(this.#space.nearest(single, limit, mask));
+    const { rowCount, width } = this.#space;
+    if (rowCount * width * aim.points.length > mostProducts) {
+      return this.#nearestInPool(aim, limit, mask, batch.signal, turn).then((found) => this.#similarEnough(found));
+    }
+    const scores = new Float32Array(rowCount);
+    const rows: number[] = [];
+    this.#combine(aim, undefined, scores);
+    for (let row = 0; row < rowCount; row++) if (mask[row] === 1) rows.push(row);
+    const own = Float32Array.from(rows, (row) => scores[row] as number);
+    return this.#similarEnough(bestOf(Int32Array.from(rows), own, limit));
+  }
+
+  #similarEnough(found: NearestRows): RequestProposals {
     let count = 0;
     while (count < found.rows.length && (found.scores[count] as number) >= this.#options.minimumSimilarity) count++;
     return { rows: found.rows.subarray(0, count), scores: found.scores.subarray(0, count) };
@@ -162,26 +187,25 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
     return this.#options.profile === 'mean' ? this.#space.meanOf(aim.points, aim.weights) : undefined;
   }
 
-  #nearestToMany(aim: Aim, limit: number, mask: Uint8Array): NearestRows {
-    const { rowCount, width } = this.#space;
-    if (rowCount * width * aim.points.length <= mostProducts) {
-      const scores = new Float32Array(rowCount);
-      this.#combine(aim, undefined, scores);
-      const rows: number[] = [];
-      for (let row = 0; row < rowCount; row++) if (mask[row] === 1) rows.push(row);
-      return bestOf(
-        Int32Array.from(rows),
-        Float32Array.from(rows, (row) => scores[row] as number),
-        limit,
-      );
-    }
-    // The best by `max` are among the nearest of each point; those by a high power nearly always.
+  /**
+   * Compares only the nearest of each point: all that `max` can give, and nearly always what a high power gives. The event
+   * loop turns between the scans.
+   */
+  async #nearestInPool(aim: Aim, limit: number, mask: Uint8Array, signal: AbortSignal, turn: EventLoopTurn): Promise<NearestRows> {
     const pool = new Set<number>();
-    const perPoint = this.#options.profile === 'max' ? limit : Math.max(2 * limit, 200);
-    for (const point of aim.points) for (const row of this.#space.nearest(point, perPoint, mask).rows) pool.add(row);
+    const perPoint = this.#options.profile === 'max' ? limit : Math.max(limit, leastPool);
+    for (const point of aim.points) {
+      await turn();
+      signal.throwIfAborted();
+      for (const row of this.#space.nearest(point, perPoint, mask).rows) pool.add(row);
+    }
     const rows = Int32Array.from(pool).sort();
     const scores = new Float32Array(rows.length);
-    this.#combine(aim, rows, scores);
+    for (let start = 0; start < rows.length; start += rowsPerSlice) {
+      await turn();
+      signal.throwIfAborted();
+      this.#combine(aim, rows.subarray(start, start + rowsPerSlice), scores.subarray(start, start + rowsPerSlice));
+    }
     return bestOf(rows, scores, limit);
   }
 
@@ -275,7 +299,7 @@ function raise(base: number, power: number): number {
 }
 
 /** Resolves at once, or after the event loop has turned when this thread was busy for a while. */
-function eventLoopTurns(): () => Promise<void> | undefined {
+function eventLoopTurns(): EventLoopTurn {
   let last = performance.now();
   return () => {
     if (performance.now() - last < turnAfterMs) return undefined;
