@@ -17,28 +17,26 @@ export function dotProduct(left: usize, right: usize, length: i32): f32 {
   let sum1 = f32x4.splat(0);
   let sum2 = f32x4.splat(0);
   let sum3 = f32x4.splat(0);
-  let rest = length;
-  while (rest >= 16) {
+  const end = left + (<usize>length << 2);
+  const unrolledEnd = left + (<usize>(length & ~15) << 2);
+  while (left < unrolledEnd) {
     sum0 = f32x4.add(sum0, f32x4.mul(v128.load(left), v128.load(right)));
     sum1 = f32x4.add(sum1, f32x4.mul(v128.load(left, 16), v128.load(right, 16)));
     sum2 = f32x4.add(sum2, f32x4.mul(v128.load(left, 32), v128.load(right, 32)));
     sum3 = f32x4.add(sum3, f32x4.mul(v128.load(left, 48), v128.load(right, 48)));
     left += 64;
     right += 64;
-    rest -= 16;
   }
-  while (rest >= 4) {
+  while (left + 16 <= end) {
     sum0 = f32x4.add(sum0, f32x4.mul(v128.load(left), v128.load(right)));
     left += 16;
     right += 16;
-    rest -= 4;
   }
   let sum = sumLanes(f32x4.add(f32x4.add(sum0, sum1), f32x4.add(sum2, sum3)));
-  while (rest > 0) {
+  while (left < end) {
     sum += load<f32>(left) * load<f32>(right);
     left += 4;
     right += 4;
-    rest--;
   }
   return sum;
 }

@@ -7,7 +7,7 @@ import { dotProduct } from './dense';
 /** tile[4 x 8] = (subtract ? tile - : ) sum over inner of left[inner, 0..4] * right[inner, 0..8]. */
 // @ts-ignore: decorator
 @inline
-function multiplyTile(left: usize, right: usize, order: i32, tile: usize, stride: usize, subtract: bool): void {
+export function multiplyTile(left: usize, right: usize, order: i32, tile: usize, stride: usize, subtract: bool): void {
   let sum00 = f32x4.splat(0);
   let sum01 = f32x4.splat(0);
   let sum10 = f32x4.splat(0);

@@ -1,5 +1,6 @@
 // Scans of all rows for the best dot products.
 import { dotProduct } from './dense';
+import { multiplyTile } from './factorization';
 import { admit, beginSelection, finishSelection, selectionBytes, thresholdOf } from './selection';
 
 export function scanTopK(
@@ -25,35 +26,45 @@ export function scanTopK(
   return finishSelection(state, outputRows, outputScores);
 }
 
-/** Sums the lanes of four vectors: lane i of the result is the sum of vector i. */
-// @ts-ignore: decorator
-@inline
-function sumFour(first: v128, second: v128, third: v128, fourth: v128): v128 {
-  const low = f32x4.add(
-    v128.shuffle<f32>(first, second, 0, 4, 1, 5),
-    v128.shuffle<f32>(first, second, 2, 6, 3, 7),
-  );
-  const high = f32x4.add(
-    v128.shuffle<f32>(third, fourth, 0, 4, 1, 5),
-    v128.shuffle<f32>(third, fourth, 2, 6, 3, 7),
-  );
-  return f32x4.add(v128.shuffle<f32>(low, high, 0, 1, 4, 5), v128.shuffle<f32>(low, high, 2, 3, 6, 7));
+/** Rows per packed strip of `scanTopKMany`, and queries per strip. */
+const STRIP: i32 = 8;
+
+/** Packs eight vectors (fewer: the rest zero) so that equal components lie side by side. */
+function packStrip(vectors: usize, count: i32, width: i32, strip: usize): void {
+  const bytes = <usize>width << 2;
+  let inner = 0;
+  if (count == STRIP) {
+    for (; inner + 4 <= width; inner += 4) {
+      for (let half = 0; half < 2; half++) {
+        const at = vectors + <usize>(half * 4) * bytes + (<usize>inner << 2);
+        const to = strip + (<usize>inner << 5) + (<usize>half << 4);
+        const line0 = v128.load(at);
+        const line1 = v128.load(at + bytes);
+        const line2 = v128.load(at + 2 * bytes);
+        const line3 = v128.load(at + 3 * bytes);
+        const low01 = v128.shuffle<f32>(line0, line1, 0, 4, 1, 5);
+        const high01 = v128.shuffle<f32>(line0, line1, 2, 6, 3, 7);
+        const low23 = v128.shuffle<f32>(line2, line3, 0, 4, 1, 5);
+        const high23 = v128.shuffle<f32>(line2, line3, 2, 6, 3, 7);
+        v128.store(to, v128.shuffle<f32>(low01, low23, 0, 1, 4, 5));
+        v128.store(to, v128.shuffle<f32>(low01, low23, 2, 3, 6, 7), 32);
+        v128.store(to, v128.shuffle<f32>(high01, high23, 0, 1, 4, 5), 64);
+        v128.store(to, v128.shuffle<f32>(high01, high23, 2, 3, 6, 7), 96);
+      }
+    }
+  }
+  for (; inner < width; inner++) {
+    for (let lane = 0; lane < STRIP; lane++) {
+      const value: f32 = lane < count ? load<f32>(vectors + <usize>lane * bytes + (<usize>inner << 2)) : 0;
+      store<f32>(strip + (<usize>inner << 5) + (<usize>lane << 2), value);
+    }
+  }
 }
 
-// @ts-ignore: decorator
-@inline
-function offerFour(state: usize, scores: v128, stateBytes: usize, row: i32): void {
-  const first = f32x4.extract_lane(scores, 0);
-  if (first > thresholdOf(state)) admit(state, first, row);
-  const second = f32x4.extract_lane(scores, 1);
-  if (second > thresholdOf(state + stateBytes)) admit(state + stateBytes, second, row);
-  const third = f32x4.extract_lane(scores, 2);
-  if (third > thresholdOf(state + 2 * stateBytes)) admit(state + 2 * stateBytes, third, row);
-  const fourth = f32x4.extract_lane(scores, 3);
-  if (fourth > thresholdOf(state + 3 * stateBytes)) admit(state + 3 * stateBytes, fourth, row);
-}
-
-/** Two rows against four queries at a time, over blocks of rows that stay in the first-level cache. */
+/**
+ * Eight rows against eight queries at a time, by the micro-kernel of the factorisations. Workspace:
+ * the packed queries, one packed strip of rows, eight by eight scores, one selection per query.
+ */
 export function scanTopKMany(
   matrix: usize,
   rowCount: i32,
@@ -68,82 +79,40 @@ export function scanTopKMany(
   workspace: usize,
 ): i32 {
   const bytes = <usize>width << 2;
+  const stripBytes = bytes << 3;
   const stateBytes = selectionBytes(k);
-  for (let query = 0; query < queryCount; query++) beginSelection(workspace + <usize>query * stateBytes, k);
-  const blockRows = max(2, (16384 / <i32>bytes) & ~1);
-  const quads = width & ~3;
-  for (let blockBegin = 0; blockBegin < rowCount; blockBegin += blockRows) {
-    const blockEnd = min(rowCount, blockBegin + blockRows);
-    let query = 0;
-    while (query + 4 <= queryCount) {
-      const query0 = queries + <usize>query * bytes;
-      const query1 = query0 + bytes;
-      const query2 = query1 + bytes;
-      const query3 = query2 + bytes;
-      const state = workspace + <usize>query * stateBytes;
-      let row = blockBegin;
-      while (row < blockEnd) {
-        const row0 = matrix + <usize>row * bytes;
-        // The last single row is paired with itself and offered once.
-        const paired = row + 1 < blockEnd;
-        const row1 = paired ? row0 + bytes : row0;
-        let sum00 = f32x4.splat(0);
-        let sum01 = f32x4.splat(0);
-        let sum02 = f32x4.splat(0);
-        let sum03 = f32x4.splat(0);
-        let sum10 = f32x4.splat(0);
-        let sum11 = f32x4.splat(0);
-        let sum12 = f32x4.splat(0);
-        let sum13 = f32x4.splat(0);
-        const end = <usize>quads << 2;
-        for (let at: usize = 0; at < end; at += 16) {
-          const value0 = v128.load(row0 + at);
-          const value1 = v128.load(row1 + at);
-          const factor0 = v128.load(query0 + at);
-          sum00 = f32x4.add(sum00, f32x4.mul(value0, factor0));
-          sum10 = f32x4.add(sum10, f32x4.mul(value1, factor0));
-          const factor1 = v128.load(query1 + at);
-          sum01 = f32x4.add(sum01, f32x4.mul(value0, factor1));
-          sum11 = f32x4.add(sum11, f32x4.mul(value1, factor1));
-          const factor2 = v128.load(query2 + at);
-          sum02 = f32x4.add(sum02, f32x4.mul(value0, factor2));
-          sum12 = f32x4.add(sum12, f32x4.mul(value1, factor2));
-          const factor3 = v128.load(query3 + at);
-          sum03 = f32x4.add(sum03, f32x4.mul(value0, factor3));
-          sum13 = f32x4.add(sum13, f32x4.mul(value1, factor3));
-        }
-        let scores0 = sumFour(sum00, sum01, sum02, sum03);
-        let scores1 = sumFour(sum10, sum11, sum12, sum13);
-        for (let at = end; at < bytes; at += 4) {
-          let factors = f32x4.splat(load<f32>(query0 + at));
-          factors = f32x4.replace_lane(factors, 1, load<f32>(query1 + at));
-          factors = f32x4.replace_lane(factors, 2, load<f32>(query2 + at));
-          factors = f32x4.replace_lane(factors, 3, load<f32>(query3 + at));
-          scores0 = f32x4.add(scores0, f32x4.mul(v128.load_splat<f32>(row0 + at), factors));
-          scores1 = f32x4.add(scores1, f32x4.mul(v128.load_splat<f32>(row1 + at), factors));
-        }
-        if (mask == 0 || load<u8>(mask + row) != 0) offerFour(state, scores0, stateBytes, row);
-        if (paired && (mask == 0 || load<u8>(mask + row + 1) != 0)) offerFour(state, scores1, stateBytes, row + 1);
-        row += 2;
-      }
-      query += 4;
-    }
-    while (query < queryCount) {
-      const state = workspace + <usize>query * stateBytes;
-      const vector = queries + <usize>query * bytes;
-      for (let row = blockBegin; row < blockEnd; row++) {
-        if (mask == 0 || load<u8>(mask + row) != 0) {
-          const score = dotProduct(matrix + <usize>row * bytes, vector, width);
-          if (score > thresholdOf(state)) admit(state, score, row);
+  const stripCount = (queryCount + STRIP - 1) / STRIP;
+  const rowStrip = workspace + <usize>stripCount * stripBytes;
+  const scores = rowStrip + stripBytes;
+  const states = scores + 256;
+  for (let strip = 0; strip < stripCount; strip++) {
+    const first = strip * STRIP;
+    const count = min(STRIP, queryCount - first);
+    packStrip(queries + <usize>first * bytes, count, width, workspace + <usize>strip * stripBytes);
+  }
+  for (let query = 0; query < queryCount; query++) beginSelection(states + <usize>query * stateBytes, k);
+  for (let first = 0; first < rowCount; first += STRIP) {
+    const rows = min(STRIP, rowCount - first);
+    packStrip(matrix + <usize>first * bytes, rows, width, rowStrip);
+    for (let strip = 0; strip < stripCount; strip++) {
+      const right = workspace + <usize>strip * stripBytes;
+      multiplyTile(rowStrip, right, width, scores, 32, false);
+      multiplyTile(rowStrip + 16, right, width, scores + 128, 32, false);
+      const count = min(STRIP, queryCount - strip * STRIP);
+      const state = states + <usize>(strip * STRIP) * stateBytes;
+      for (let query = 0; query < count; query++) {
+        const selection = state + <usize>query * stateBytes;
+        for (let row = 0; row < rows; row++) {
+          const score = load<f32>(scores + (<usize>(row * STRIP + query) << 2));
+          offer(selection, score, first + row, mask);
         }
       }
-      query++;
     }
   }
   const outputBytes = <usize>k << 2;
   for (let query = 0; query < queryCount; query++) {
     const count = finishSelection(
-      workspace + <usize>query * stateBytes,
+      states + <usize>query * stateBytes,
       outputRows + <usize>query * outputBytes,
       outputScores + <usize>query * outputBytes,
     );
@@ -240,8 +209,13 @@ export function quantizedTopK(
       sum1 = i32x4.add(sum1, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes, 8), factors));
       sum2 = i32x4.add(sum2, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes, 16), factors));
       sum3 = i32x4.add(sum3, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes, 24), factors));
-      codes += 32;
-      query += 16;
+      const more = v128.load(query, 16);
+      sum0 = i32x4.add(sum0, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes, 32), more));
+      sum1 = i32x4.add(sum1, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes, 40), more));
+      sum2 = i32x4.add(sum2, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes, 48), more));
+      sum3 = i32x4.add(sum3, i32x4.dot_i16x8_s(v128.load_ext<i8>(codes, 56), more));
+      codes += 64;
+      query += 32;
     }
     const sums = f32x4.convert_i32x4_s(sumFourIntegers(sum0, sum1, sum2, sum3));
     const scores = f32x4.mul(sums, f32x4.mul(v128.load(scales + (<usize>row << 2)), queryScales));

@@ -20,12 +20,10 @@ function scaleToBound(random: u32, bound: u32): u32 {
 
 export function randomWalks(
   rowOffsets: usize,
-  columnIndices: usize,
-  thresholds: usize,
-  aliases: usize,
+  edges: usize,
+  weighted: i32,
   starts: usize,
-  startThresholds: usize,
-  startAliases: usize,
+  weightedStarts: i32,
   startCount: i32,
   restartThreshold: u32,
   seedLow: u32,
@@ -70,29 +68,20 @@ export function randomWalks(
         begin = load<u32>(row);
         degree = load<u32>(row, 4) - begin;
       }
-      if (degree == 0 || decision < restartThreshold) {
-        let slot = scaleToBound(choice, startCount);
-        if (startThresholds) {
-          const draw = rotl<u32>(first * 0x9e3779bb, 5) * 5;
-          second ^= first;
-          first = rotl<u32>(first, 26) ^ second ^ (second << 9);
-          second = rotl<u32>(second, 13);
-          if (draw > load<u32>(startThresholds + (<usize>slot << 2))) {
-            slot = load<u32>(startAliases + (<usize>slot << 2));
-          }
-        }
-        node = load<i32>(starts + (<usize>slot << 2));
+      const restarts = degree == 0 || decision < restartThreshold;
+      const table = restarts ? starts : edges;
+      const entry = <usize>(restarts ? scaleToBound(choice, startCount) : begin + scaleToBound(choice, degree));
+      if (restarts ? weightedStarts : weighted) {
+        const draw = rotl<u32>(first * 0x9e3779bb, 5) * 5;
+        second ^= first;
+        first = rotl<u32>(first, 26) ^ second ^ (second << 9);
+        second = rotl<u32>(second, 13);
+        // Threshold, node and alias lie side by side: one cache miss instead of two. The choice
+        // between the two nodes is an address, because a branch would be mispredicted half the time.
+        const record = table + entry * 12;
+        node = load<i32>(record + (<usize>(draw > load<u32>(record)) << 2), 4);
       } else {
-        const entry = <usize>(begin + scaleToBound(choice, degree)) << 2;
-        let source = columnIndices;
-        if (thresholds) {
-          const draw = rotl<u32>(first * 0x9e3779bb, 5) * 5;
-          second ^= first;
-          first = rotl<u32>(first, 26) ^ second ^ (second << 9);
-          second = rotl<u32>(second, 13);
-          source = draw > load<u32>(thresholds + entry) ? aliases : columnIndices;
-        }
-        node = load<i32>(source + entry);
+        node = load<i32>(table + (entry << 2));
       }
       store<u32>(state, first);
       store<u32>(state, second, 4);

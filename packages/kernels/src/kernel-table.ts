@@ -87,7 +87,7 @@ export interface KernelTable {
   ): number;
   /**
    * Symmetric int8 quantisation per row of `rowCount` rows, stored as rows from `firstRow` on. Codes
-   * have `stride` bytes a row (a multiple of 8, zero-padded); groups of four rows are stored together,
+   * have `stride` bytes a row (a multiple of 16, zero-padded); groups of four rows are stored together,
    * pieces of eight codes alternating: code c of row r is at
    * (r - r % 4) * stride + (c - c % 8) * 4 + (r % 4) * 8 + c % 8.
    */
@@ -254,15 +254,17 @@ export interface KernelTable {
   /** Solves L L^T x = b in place for each of `count` right-hand sides (rows of `size`). */
   choleskySolve(factor: number, stride: number, size: number, rightHandSides: number, count: number): number;
 
-  /** Seeded random walks with restart; adds a visit per step to `visits`. */
+  /**
+   * Seeded random walks with restart; adds a visit per step to `visits`. `edges` holds one node per
+   * edge or, when `weighted`, three words per edge: threshold, node, alias node; `starts` likewise
+   * when `weightedStarts`.
+   */
   randomWalks(
     rowOffsets: number,
-    columnIndices: number,
-    thresholds: number,
-    aliases: number,
+    edges: number,
+    weighted: number,
     starts: number,
-    startThresholds: number,
-    startAliases: number,
+    weightedStarts: number,
     startCount: number,
     restartThreshold: number,
     seedLow: number,
@@ -322,6 +324,11 @@ export const walkersPerChunk = 8;
 /** Bytes of workspace that a top-k selection needs: its state and twice as many keys as it keeps. */
 export function selectionBytes(k: number): number {
   return 64 + (2 * k + 256) * 8;
+}
+/** Bytes of workspace for `scanTopKMany`: packed queries and rows, a tile of scores, selections. */
+export function batchWorkspaceBytes(width: number, queryCount: number, k: number): number {
+  const strips = Math.ceil(queryCount / stripColumns) + 1;
+  return strips * stripColumns * width * 4 + 256 + queryCount * selectionBytes(k);
 }
 /** Bytes of workspace for one thread of `sparseProductTopKRows`. */
 export function productWorkspaceBytes(rightColumnCount: number, k: number): number {

@@ -1,5 +1,5 @@
 import { KernelError, requireShape } from './kernel-error.js';
-import { type KernelTable, selectionBytes } from './kernel-table.js';
+import { batchWorkspaceBytes, type KernelTable, selectionBytes } from './kernel-table.js';
 import { compileModule, instantiateModule } from './load-module.js';
 import { type KernelArray, KernelMemory, type MemoryHandle } from './memory.js';
 import type { Plan } from './plan.js';
@@ -11,7 +11,7 @@ export type Implementation = 'wasm' | 'typescript';
 export interface KernelsOptions {
   /** `auto` (the default) takes WebAssembly where SIMD and shared memory work, else TypeScript. */
   readonly implementation?: 'auto' | Implementation;
-  /** Most bytes the memory may grow to (default and ceiling: 4 GiB). Only touched bytes cost memory. */
+  /** Most bytes the memory may grow to (default and ceiling: just below 4 GiB). Only touched bytes cost memory. */
   readonly maximumBytes?: number;
 }
 
@@ -30,11 +30,12 @@ export interface QuantizedRows {
   readonly codes: Int8Array;
   /** One scale per row, as many as `codes` has rows; NaN: not finite, so never selected. */
   readonly scales: Float32Array;
-  /** Codes per row: the width rounded up to a multiple of 8. */
+  /** Codes per row: the width rounded up to a multiple of 16. */
   readonly stride: number;
 }
 
-const maximumWasmBytes = 65_536 * 65_536;
+/** One page below 4 GiB, so that the address after the last byte does not wrap around to 0. */
+const maximumWasmBytes = 65_535 * 65_536;
 
 /** What a worker thread needs to work in the same memory. */
 export interface KernelsHandle {
@@ -381,7 +382,7 @@ export class Kernels {
       const rows = memory.takeScratch(queryCount * kept * 4);
       const scores = memory.takeScratch(queryCount * kept * 4);
       const counts = memory.takeScratch(queryCount * 4);
-      const workspace = memory.takeScratch(queryCount * selectionBytes(kept));
+      const workspace = memory.takeScratch(batchWorkspaceBytes(width, queryCount, kept));
       this.table.scanTopKMany(
         this.#input(matrix),
         rowCount,
@@ -643,7 +644,7 @@ function addSparseRows(
 
 /** Codes per quantised row. */
 export function quantizedStride(width: number): number {
-  return Math.ceil(width / 8) * 8;
+  return Math.ceil(width / 16) * 16;
 }
 
 /** Rows for which quantised codes and scales have room. */

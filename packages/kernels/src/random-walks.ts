@@ -2,7 +2,6 @@ import { perform, type WorkOptions } from './compute.js';
 import { requireShape } from './kernel-error.js';
 import { walkChunkSteps, walkWorkspaceBytes } from './kernel-table.js';
 import type { Kernels } from './kernels.js';
-import type { KernelArray } from './memory.js';
 import type { Plan, Task } from './plan.js';
 import { requireSparseMatrix, type SparseMatrix } from './sparse-matrix.js';
 import { Staging } from './staging.js';
@@ -10,11 +9,14 @@ import { Staging } from './staging.js';
 /** A directed graph ready for walking; make it with `buildWalkGraph`. */
 export interface WalkGraph {
   readonly nodeCount: number;
+  /** nodeCount + 1 ascending positions of edges. */
   readonly rowOffsets: Int32Array;
-  readonly columnIndices: Int32Array;
-  /** Alias tables per node for weighted edges; absent when every edge is equally likely. */
-  readonly thresholds?: Uint32Array | undefined;
-  readonly aliases?: Int32Array | undefined;
+  /**
+   * The node that each edge leads to; when `weighted`, an alias table: three words per edge, of which
+   * the second is the node when a random 32-bit number is at most the first, else the third.
+   */
+  readonly edges: Int32Array | Uint32Array;
+  readonly weighted: boolean;
 }
 
 export interface RandomWalkOptions {
@@ -40,41 +42,33 @@ export function buildWalkGraph(matrix: SparseMatrix, options: { readonly weighte
   requireSparseMatrix(matrix, 'The graph');
   const { rowCount, columnCount, rowOffsets, columnIndices, values } = matrix;
   requireShape(rowCount === columnCount, `A graph of ${rowCount} x ${columnCount} is not square.`);
-  if (!options.weighted || values === undefined) return { nodeCount: rowCount, rowOffsets, columnIndices };
-  const thresholds = new Uint32Array(columnIndices.length);
-  const aliases = new Int32Array(columnIndices.length);
+  if (!options.weighted || values === undefined) {
+    return { nodeCount: rowCount, rowOffsets, edges: columnIndices, weighted: false };
+  }
+  const edges = new Uint32Array(columnIndices.length * 3);
   for (let row = 0; row < rowCount; row++) {
     const begin = rowOffsets[row] as number;
     const end = rowOffsets[row + 1] as number;
-    fillAliasTable(values.subarray(begin, end), thresholds.subarray(begin, end), aliases.subarray(begin, end));
-    for (let entry = begin; entry < end; entry++) {
-      aliases[entry] = columnIndices[begin + (aliases[entry] as number)] as number;
-    }
+    fillAliasTable(
+      columnIndices.subarray(begin, end),
+      values.subarray(begin, end),
+      edges.subarray(begin * 3, end * 3),
+    );
   }
-  return { nodeCount: rowCount, rowOffsets, columnIndices, thresholds, aliases };
+  return { nodeCount: rowCount, rowOffsets, edges, weighted: true };
 }
 
 /** A resident copy of a graph, for repeated walks; free it with `freeWalkGraph`. */
 export function keepWalkGraph(kernels: Kernels, graph: WalkGraph): WalkGraph {
-  let thresholds: Uint32Array | undefined;
-  if (graph.thresholds !== undefined) {
-    thresholds = kernels.uint32(graph.thresholds.length);
-    thresholds.set(graph.thresholds);
-  }
-  return {
-    nodeCount: graph.nodeCount,
-    rowOffsets: kernels.keepInt32(graph.rowOffsets),
-    columnIndices: kernels.keepInt32(graph.columnIndices),
-    thresholds,
-    aliases: graph.aliases === undefined ? undefined : kernels.keepInt32(graph.aliases),
-  };
+  const edges = graph.weighted ? kernels.uint32(graph.edges.length) : kernels.int32(graph.edges.length);
+  edges.set(graph.edges);
+  return { ...graph, rowOffsets: kernels.keepInt32(graph.rowOffsets), edges };
 }
 
 /** Frees the arrays of a resident graph. */
 export function freeWalkGraph(kernels: Kernels, graph: WalkGraph): void {
-  for (const array of [graph.rowOffsets, graph.columnIndices, graph.thresholds, graph.aliases]) {
-    kernels.free(array as KernelArray | undefined);
-  }
+  kernels.free(graph.rowOffsets);
+  kernels.free(graph.edges);
 }
 
 /**
@@ -111,16 +105,14 @@ function* walkPlan(
   );
   const staging = new Staging(kernels);
   try {
-    let startThresholds: Uint32Array | undefined;
-    let startAliases: Int32Array | undefined;
+    let startTable: Int32Array | Uint32Array = starts;
     if (startWeights !== undefined) {
-      startThresholds = new Uint32Array(starts.length);
-      startAliases = new Int32Array(starts.length);
-      fillAliasTable(startWeights, startThresholds, startAliases);
+      startTable = new Uint32Array(starts.length * 3);
+      fillAliasTable(starts, startWeights, startTable);
     }
-    const addresses = [graph.rowOffsets, graph.columnIndices, graph.thresholds, graph.aliases, starts]
-      .map((array) => staging.input(array))
-      .concat(staging.input(startThresholds), staging.input(startAliases));
+    const rowOffsets = staging.input(graph.rowOffsets);
+    const edges = staging.input(graph.edges);
+    const startAddress = staging.input(startTable);
     const chunks = Math.ceil(steps / walkChunkSteps);
     const counters = Math.max(1, Math.min(slots, chunks));
     const visits = Array.from({ length: counters }, () => staging.take(nodeCount * 4, true));
@@ -131,7 +123,11 @@ function* walkPlan(
       tasks.push({
         kernel: 'randomWalks',
         parameters: (slot) => [
-          ...addresses,
+          rowOffsets,
+          edges,
+          graph.weighted ? 1 : 0,
+          startAddress,
+          startWeights === undefined ? 0 : 1,
           starts.length,
           Math.min(0xffff_ffff, Math.floor(restart * 2 ** 32)),
           seed % 2 ** 32,
@@ -160,28 +156,30 @@ function* walkPlan(
 }
 
 /**
- * Vose's alias table of relative weights: slot i is taken as itself when a random 32-bit number is at
- * most thresholds[i], else as aliases[i]. Without any positive weight all slots are equally likely.
+ * Vose's alias table of nodes with relative weights, three words per slot: the slot's node is taken
+ * when a random 32-bit number is at most the threshold, else its alias. Without any positive weight
+ * all nodes are equally likely.
  */
-function fillAliasTable(weights: Float32Array, thresholds: Uint32Array, aliases: Int32Array): void {
-  const count = weights.length;
+function fillAliasTable(nodes: Int32Array, weights: Float32Array, table: Uint32Array): void {
+  const count = nodes.length;
   let sum = 0;
-  for (const weight of weights) sum += usableWeight(weight);
+  for (let slot = 0; slot < count; slot++) sum += usableWeight(weights[slot] as number);
   const shares = new Float64Array(count);
   const small: number[] = [];
   const large: number[] = [];
   for (let slot = 0; slot < count; slot++) {
     const share = sum > 0 ? (usableWeight(weights[slot] as number) * count) / sum : 1;
     shares[slot] = share;
-    thresholds[slot] = 0xffff_ffff;
-    aliases[slot] = slot;
+    table[slot * 3] = 0xffff_ffff;
+    table[slot * 3 + 1] = nodes[slot] as number;
+    table[slot * 3 + 2] = nodes[slot] as number;
     (share < 1 ? small : large).push(slot);
   }
   while (small.length > 0 && large.length > 0) {
     const poor = small.pop() as number;
     const rich = large[large.length - 1] as number;
-    thresholds[poor] = Math.floor((shares[poor] as number) * 0xffff_ffff);
-    aliases[poor] = rich;
+    table[poor * 3] = Math.floor((shares[poor] as number) * 0xffff_ffff);
+    table[poor * 3 + 2] = nodes[rich] as number;
     const left = (shares[rich] as number) + (shares[poor] as number) - 1;
     shares[rich] = left;
     if (left < 1) {

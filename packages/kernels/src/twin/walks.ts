@@ -45,12 +45,10 @@ export function walksTwin(memory: MemoryViews): Pick<KernelTable, 'randomWalks'>
   return {
     randomWalks(
       rowOffsets,
-      columnIndices,
-      thresholds,
-      aliases,
+      edges,
+      weighted,
       starts,
-      startThresholds,
-      startAliases,
+      weightedStarts,
       startCount,
       restartThreshold,
       seedLow,
@@ -75,16 +73,14 @@ export function walksTwin(memory: MemoryViews): Pick<KernelTable, 'randomWalks'>
           const choice = walker.next();
           const first = walker.node < 0 ? 0 : (int32[(rowOffsets >>> 2) + walker.node] as number);
           const degree = walker.node < 0 ? 0 : (int32[(rowOffsets >>> 2) + walker.node + 1] as number) - first;
-          if (degree === 0 || decision < restart) {
-            let slot = scaleToBound(choice, startCount);
-            if (startThresholds !== 0 && walker.next() > (uint32[(startThresholds >>> 2) + slot] as number)) {
-              slot = int32[(startAliases >>> 2) + slot] as number;
-            }
-            walker.node = int32[(starts >>> 2) + slot] as number;
+          const restarts = degree === 0 || decision < restart;
+          const table = (restarts ? starts : edges) >>> 2;
+          const entry = restarts ? scaleToBound(choice, startCount) : first + scaleToBound(choice, degree);
+          if (restarts ? weightedStarts : weighted) {
+            const aliased = walker.next() > (uint32[table + entry * 3] as number);
+            walker.node = int32[table + entry * 3 + (aliased ? 2 : 1)] as number;
           } else {
-            const entry = first + scaleToBound(choice, degree);
-            const aliased = thresholds !== 0 && walker.next() > (uint32[(thresholds >>> 2) + entry] as number);
-            walker.node = int32[((aliased ? aliases : columnIndices) >>> 2) + entry] as number;
+            walker.node = int32[table + entry] as number;
           }
           const position = (visits >>> 2) + walker.node;
           uint32[position] = (uint32[position] as number) + 1;
