@@ -230,7 +230,7 @@ function nameOf(item: ConfigNode): string {
 }
 
 /** The keys the schema allows at a path, in its order. */
-export function allowedKeys(path: ConfigPath): readonly string[] {
+function allowedKeys(path: ConfigPath): readonly string[] {
   let schemas: z.core.$ZodType[] = [configSchema];
   for (const step of path) schemas = schemas.flatMap(alternatives).flatMap((schema) => child(schema, step));
   const keys = schemas.flatMap(alternatives).flatMap((schema) => Object.keys(definition(schema).shape ?? {}));
@@ -268,7 +268,7 @@ function misplaced(name: string, path: ConfigPath): string | undefined {
 }
 
 /** A path as one writes it: `surfaces.home.filters[1].onError`. */
-export function dotted(path: ConfigPath): string {
+function dotted(path: ConfigPath): string {
   const text = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('');
   return text.startsWith('.') ? text.slice(1) : text;
 }

@@ -202,7 +202,7 @@ describe('loadConfig: what it gives', () => {
     const { config } = await loadConfig(files({ 'shop.yaml': text }));
     expect(config.format).toBe('1.0');
     expect(Object.keys(config.components)).toContain('constructor');
-    expect(Object.keys(config.components.constructor?.with ?? {})).toEqual(['valueOf']);
+    expect(Object.keys(Object.entries(config.components).find(([name]) => name === 'constructor')?.[1].with ?? {})).toEqual(['valueOf']);
   });
 });
 

@@ -185,7 +185,7 @@ class ConfigReader {
     const name = displayName(file);
     if (chain.includes(file)) {
       const loop = [...chain.slice(chain.indexOf(file)), file].map(displayName).join(' → ');
-      this.problems.push(recloomError('RECLOOM_CFG_BASE_LOOP', { chain: loop }, { ...(from === undefined ? {} : { at: from }) }));
+      this.problems.push(recloomError('RECLOOM_CFG_BASE_LOOP', { chain: loop }, from === undefined ? {} : { at: from }));
       return undefined;
     }
     if (!this.files.includes(name)) this.files.push(name);

@@ -7,7 +7,7 @@ type WrittenStage = NonNullable<WrittenSurface['filters']>;
 type Stage = 'filters' | 'features' | 'scorers' | 'rankers' | 'privacy' | 'effects';
 
 /** What happens when a component of a stage fails and the config does not say: what keeps promises (filters, privacy) fails. */
-export const stageDefaults: Readonly<Record<Stage, OnError>> = {
+const stageDefaults: Readonly<Record<Stage, OnError>> = {
   filters: 'fail',
   features: 'skip',
   scorers: 'skip',

@@ -28,7 +28,7 @@ const rank: Normaliser = (values, start, end, sorter) => {
  * ascending. Linear, about four times as fast as a comparison sort at a thousand values, and bytes that all values share
  * (the low ones of what was a float32) cost nothing.
  */
-export class FloatSorter {
+class FloatSorter {
   /** The places of the values that are not NaN, ascending by value, then by place. Valid until the next call. */
   order = new Int32Array(0);
   #other = new Int32Array(0);
