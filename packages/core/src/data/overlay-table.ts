@@ -1,4 +1,4 @@
-import { type Column, recloomError, type Table } from '@recloom/plugin-api';
+import { type Column, type ColumnType, recloomError, type Table } from '@recloom/plugin-api';
 import type { ColumnarTable } from './dataset.js';
 import { createLiveColumn, type FieldValue, fitsColumn, type LiveColumn } from './live-column.js';
 
@@ -82,8 +82,7 @@ export class OverlayTable implements Table {
       if (column === undefined)
         throw this.#refusal(`there is no ${this.#what} field "${field}"; there are: ${this.fields.join(', ') || 'none'}`);
       if (!fitsColumn(column.type, value)) {
-        const expected = column.type === 'list' ? 'a list of texts' : column.type === 'number' ? 'a finite number' : `a ${column.type}`;
-        throw this.#refusal(`the ${this.#what} field "${field}" must be ${expected} or null, not ${kindOf(value)}`);
+        throw this.#refusal(`the ${this.#what} field "${field}" must be ${kinds[column.type]} or null, not ${kindOf(value)}`);
       }
     }
     const version = this.#version + 1;
@@ -129,6 +128,15 @@ export class OverlayTable implements Table {
     return recloomError('RECLOOM_RUN_REQUEST', { why });
   }
 }
+
+const kinds: Readonly<Record<ColumnType, string>> = {
+  number: 'a finite number',
+  text: 'a text',
+  category: 'a text',
+  boolean: 'true, false',
+  list: 'a list of texts',
+  image: 'a path or URI',
+};
 
 function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
