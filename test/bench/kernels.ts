@@ -2,7 +2,20 @@
 // docs "execution.md". Variants are interleaved and medians of this process's CPU time compared, so
 // that a busy machine slows all of them alike.
 import { execFileSync } from 'node:child_process';
-import { buildWalkGraph, createComputePool, createKernels, gram, invertPositiveDefinite, keepWalkGraph, type Kernels, randomWalksNow, sparseMatrixFromEntries, sparseProductTopK, transposeSparseMatrix, VectorIndex } from '@recloom/kernels';
+import {
+  buildWalkGraph,
+  createComputePool,
+  createKernels,
+  gram,
+  invertPositiveDefinite,
+  type Kernels,
+  keepWalkGraph,
+  randomWalksNow,
+  sparseMatrixFromEntries,
+  sparseProductTopK,
+  transposeSparseMatrix,
+  VectorIndex,
+} from '@recloom/kernels';
 
 /** One measured goal. */
 export interface BenchResult {

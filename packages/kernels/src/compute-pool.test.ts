@@ -70,9 +70,7 @@ test('an aborted call rejects with the reason and leaves the pool usable', async
   await expect(compute.run('dot', [0, 0, 0], AbortSignal.abort(reason))).rejects.toBe(reason);
   const controller = new AbortController();
   const numbers = compute.kernels.float32(1_000_000);
-  const calls = Array.from({ length: 5 }, () =>
-    compute.run('streamRead', [numbers.byteOffset, numbers.length], controller.signal),
-  );
+  const calls = Array.from({ length: 5 }, () => compute.run('streamRead', [numbers.byteOffset, numbers.length], controller.signal));
   const settled = Promise.allSettled(calls);
   controller.abort(reason);
   for (const result of await settled) expect(result).toEqual({ status: 'rejected', reason });

@@ -148,9 +148,7 @@ export class ComputePool implements Compute {
     if (call.signal?.aborted === true) call.reject(call.signal.reason);
     else if (reply.answer !== undefined) call.resolve(reply.answer);
     else {
-      call.reject(
-        new KernelError('RECLOOM_KRN_TRAP', `Kernel "${call.request.kernel}" stopped abnormally: ${reply.trap}.`),
-      );
+      call.reject(new KernelError('RECLOOM_KRN_TRAP', `Kernel "${call.request.kernel}" stopped abnormally: ${reply.trap}.`));
     }
     this.#dispatch();
   }

@@ -54,10 +54,7 @@ function slotsOf(options: WorkOptions): number {
  * to the event loop between kernels. When a task fails or the signal aborts, it waits for the
  * kernels in flight (they still use the plan's memory), lets the plan free it, and rejects.
  */
-export async function perform<Result>(
-  options: WorkOptions,
-  makePlan: (kernels: Kernels, slots: number) => Plan<Result>,
-): Promise<Result> {
+export async function perform<Result>(options: WorkOptions, makePlan: (kernels: Kernels, slots: number) => Plan<Result>): Promise<Result> {
   const { compute, signal } = options;
   signal?.throwIfAborted();
   const kernels = compute === undefined ? (options.kernels ?? createKernels()) : kernelsOf(compute);

@@ -57,9 +57,7 @@ function distanceFromIdentity(left: Float32Array, right: Float32Array, size: num
 
 /** Typed arrays are compared as bytes: the matcher's walk over each element takes seconds here. */
 function sameBits(one: Float32Array, other: Float32Array): boolean {
-  return Buffer.from(one.buffer, one.byteOffset, one.byteLength).equals(
-    Buffer.from(other.buffer, other.byteOffset, other.byteLength),
-  );
+  return Buffer.from(one.buffer, one.byteOffset, one.byteLength).equals(Buffer.from(other.buffer, other.byteOffset, other.byteLength));
 }
 
 describe.each(both)('%s', (name, kernels) => {
@@ -69,9 +67,7 @@ describe.each(both)('%s', (name, kernels) => {
     expect(Array.from(inverse)).toEqual([0.375, -0.25, -0.25, 0.5]);
     expect(Array.from(choleskyFactorNow(kernels, Float32Array.of(4, 2, 2, 5), 2))).toEqual([2, 0, 1, 2]);
     // 4x + 2y = 8 and 2x + 5y = 12 give x = 1, y = 2.
-    expect(Array.from(kernels.choleskySolve(Float32Array.of(2, 0, 1, 2), 2, Float32Array.of(8, 12, 0, 0)))).toEqual([
-      1, 2, 0, 0,
-    ]);
+    expect(Array.from(kernels.choleskySolve(Float32Array.of(2, 0, 1, 2), 2, Float32Array.of(8, 12, 0, 0)))).toEqual([1, 2, 0, 0]);
   });
 
   test('empty and 1 x 1', () => {

@@ -53,12 +53,7 @@ export function choleskyFactor(
 }
 
 /** `choleskyFactor` on this thread. */
-export function choleskyFactorNow(
-  kernels: Kernels,
-  matrix: Float32Array,
-  size: number,
-  options: FactorizationOptions = {},
-): Float32Array {
+export function choleskyFactorNow(kernels: Kernels, matrix: Float32Array, size: number, options: FactorizationOptions = {}): Float32Array {
   return kernels.runPlan(choleskyPlan(kernels, matrix, size, options));
 }
 
@@ -77,13 +72,7 @@ interface Workspace {
  * A zero-padded copy of the matrix, so that the micro-kernels never meet a partial tile, and room for
  * one panel.
  */
-function openWorkspace(
-  kernels: Kernels,
-  staging: Staging,
-  matrix: Float32Array,
-  size: number,
-  options: FactorizationOptions,
-): Workspace {
+function openWorkspace(kernels: Kernels, staging: Staging, matrix: Float32Array, size: number, options: FactorizationOptions): Workspace {
   requireShape(Number.isInteger(size) && size >= 0, `The size ${size} is not a whole number of at least 0.`);
   requireShape(matrix.length === size * size, `The matrix has ${matrix.length} values, not ${size * size}.`);
   const output = options.output ?? new Float32Array(size * size);
@@ -119,13 +108,7 @@ function requirePivot(answer: number | undefined): void {
 }
 
 /** Splits rows outside [skipBegin, skipEnd) into shards. */
-function shardRows(
-  rows: number,
-  shards: number,
-  skipBegin: number,
-  skipEnd: number,
-  cost: (row: number) => number,
-): [number, number][] {
+function shardRows(rows: number, shards: number, skipBegin: number, skipEnd: number, cost: (row: number) => number): [number, number][] {
   const ranges: [number, number][] = [];
   for (const [begin, end] of splitRows(rows, shards, stripColumns, cost)) {
     if (begin < skipBegin) ranges.push([begin, Math.min(end, skipBegin)]);
@@ -134,12 +117,7 @@ function shardRows(
   return ranges;
 }
 
-function* inversePlan(
-  kernels: Kernels,
-  matrix: Float32Array,
-  size: number,
-  options: FactorizationOptions,
-): Plan<Float32Array> {
+function* inversePlan(kernels: Kernels, matrix: Float32Array, size: number, options: FactorizationOptions): Plan<Float32Array> {
   const staging = new Staging(kernels);
   try {
     const work = openWorkspace(kernels, staging, matrix, size, options);
@@ -147,9 +125,7 @@ function* inversePlan(
     for (let begin = 0; begin < size; begin += blockOrder) {
       const order = Math.min(blockOrder, size - begin);
       const end = begin + Math.ceil(order / stripColumns) * stripColumns;
-      const [failure] = yield [
-        { kernel: 'sweepPivot', parameters: [work.matrix, stride, begin, order, inverse, work.pivot] },
-      ];
+      const [failure] = yield [{ kernel: 'sweepPivot', parameters: [work.matrix, stride, begin, order, inverse, work.pivot] }];
       requirePivot(failure);
       const panels = shardRows(paddedRows, panelShards, begin, end, (row) => row);
       const updates = shardRows(paddedRows, updateShards, begin, end, (row) => row * (row + 1));
@@ -190,21 +166,14 @@ function* inversePlan(
   }
 }
 
-function* choleskyPlan(
-  kernels: Kernels,
-  matrix: Float32Array,
-  size: number,
-  options: FactorizationOptions,
-): Plan<Float32Array> {
+function* choleskyPlan(kernels: Kernels, matrix: Float32Array, size: number, options: FactorizationOptions): Plan<Float32Array> {
   const staging = new Staging(kernels);
   try {
     const work = openWorkspace(kernels, staging, matrix, size, options);
     const { stride, paddedRows, inverse, packed, product, output } = work;
     for (let begin = 0; begin < size; begin += blockOrder) {
       const order = Math.min(blockOrder, size - begin);
-      const [failure] = yield [
-        { kernel: 'choleskyPivot', parameters: [work.matrix, stride, begin, order, inverse, work.pivot] },
-      ];
+      const [failure] = yield [{ kernel: 'choleskyPivot', parameters: [work.matrix, stride, begin, order, inverse, work.pivot] }];
       requirePivot(failure);
       const end = begin + order;
       if (end >= size) break;

@@ -7,8 +7,8 @@ export {
   invertPositiveDefinite,
   invertPositiveDefiniteNow,
 } from './factorization.js';
-export { gram, gramNow, type GramOptions } from './gram.js';
-export { KernelError, type KernelErrorCode, kernelErrorCodes, type KernelErrorDetails } from './kernel-error.js';
+export { type GramOptions, gram, gramNow } from './gram.js';
+export { KernelError, type KernelErrorCode, type KernelErrorDetails, kernelErrorCodes } from './kernel-error.js';
 export type { KernelName, KernelTable } from './kernel-table.js';
 export {
   createKernels,
@@ -23,12 +23,12 @@ export {
   buildWalkGraph,
   freeWalkGraph,
   keepWalkGraph,
+  type RandomWalkOptions,
   randomWalks,
   randomWalksNow,
-  type RandomWalkOptions,
   type WalkGraph,
 } from './random-walks.js';
-export { sparseDenseProduct, sparseDenseProductNow, type SparseDenseProductOptions } from './sparse-dense-product.js';
+export { type SparseDenseProductOptions, sparseDenseProduct, sparseDenseProductNow } from './sparse-dense-product.js';
 export { type SparseMatrix, sparseMatrixFromEntries, transposeSparseMatrix } from './sparse-matrix.js';
-export { sparseProductTopK, sparseProductTopKNow, type SparseProductTopKOptions } from './sparse-product.js';
+export { type SparseProductTopKOptions, sparseProductTopK, sparseProductTopKNow } from './sparse-product.js';
 export { VectorIndex, type VectorIndexOptions, type VectorSearchOptions } from './vector-index.js';

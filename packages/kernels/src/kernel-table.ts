@@ -26,14 +26,7 @@ export interface KernelTable {
   /** output[i] = dot(matrix[rows[i]], vector). */
   gatherDot(matrix: number, width: number, rows: number, count: number, vector: number, output: number): number;
   /** output += sum of weights[i] * matrix[rows[i]] (weights absent: 1). */
-  accumulateRows(
-    output: number,
-    matrix: number,
-    width: number,
-    rows: number,
-    weights: number,
-    count: number,
-  ): number;
+  accumulateRows(output: number, matrix: number, width: number, rows: number, weights: number, count: number): number;
   /** output += sum of weights[i] * sparse row rows[i] (weights or values absent: 1). */
   accumulateSparseRows(
     output: number,
@@ -50,15 +43,7 @@ export interface KernelTable {
   streamRead(values: number, length: number): number;
 
   /** Best `k` by score descending, then row ascending; returns how many there are. */
-  topK(
-    scores: number,
-    length: number,
-    k: number,
-    mask: number,
-    outputRows: number,
-    outputScores: number,
-    workspace: number,
-  ): number;
+  topK(scores: number, length: number, k: number, mask: number, outputRows: number, outputScores: number, workspace: number): number;
   /** `topK` over dot(matrix[r], query). */
   scanTopK(
     matrix: number,
@@ -91,15 +76,7 @@ export interface KernelTable {
    * pieces of eight codes alternating: code c of row r is at
    * (r - r % 4) * stride + (c - c % 8) * 4 + (r % 4) * 8 + c % 8.
    */
-  quantizeRows(
-    matrix: number,
-    firstRow: number,
-    rowCount: number,
-    width: number,
-    stride: number,
-    codes: number,
-    scales: number,
-  ): number;
+  quantizeRows(matrix: number, firstRow: number, rowCount: number, width: number, stride: number, codes: number, scales: number): number;
   /** `topK` over scales[r] * queryScale * integer dot(codes[r], queryCodes) (int16 query codes). */
   quantizedTopK(
     codes: number,
@@ -219,26 +196,11 @@ export interface KernelTable {
     skipEnd: number,
   ): number;
   /** Stores the swept panel for rows [rowBegin, rowEnd). */
-  sweepStore(
-    matrix: number,
-    stride: number,
-    begin: number,
-    order: number,
-    product: number,
-    rowBegin: number,
-    rowEnd: number,
-  ): number;
+  sweepStore(matrix: number, stride: number, begin: number, order: number, product: number, rowBegin: number, rowEnd: number): number;
   /** Stores minus the inverse into the diagonal block. */
   sweepStorePivot(matrix: number, stride: number, begin: number, order: number, inverse: number): number;
   /** Cholesky factor of the diagonal block in place and its inverse; returns as `sweepPivot`. */
-  choleskyPivot(
-    matrix: number,
-    stride: number,
-    begin: number,
-    order: number,
-    inverse: number,
-    workspace: number,
-  ): number;
+  choleskyPivot(matrix: number, stride: number, begin: number, order: number, inverse: number, workspace: number): number;
   /** For rows [rowBegin, rowEnd) below the block: L = A * inverse^T, stored and packed. */
   choleskyPanel(
     matrix: number,

@@ -45,9 +45,7 @@ function matrixCase(element: fc.Arbitrary<number>, maximumRows = 30, maximumWidt
         matrix: floats(element, rowCount * width),
         vector: floats(element, width),
         mask: fc.option(
-          fc
-            .array(fc.nat({ max: 1 }), { minLength: rowCount, maxLength: rowCount })
-            .map((values) => Uint8Array.from(values)),
+          fc.array(fc.nat({ max: 1 }), { minLength: rowCount, maxLength: rowCount }).map((values) => Uint8Array.from(values)),
           { nil: undefined },
         ),
       }),
@@ -65,9 +63,7 @@ function close(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance
   for (let index = 0; index < actual.length; index++) {
     const one = actual[index] as number;
     const other = expected[index] as number;
-    const agree = Number.isFinite(other)
-      ? Math.abs(one - other) <= tolerance * (1 + Math.abs(other))
-      : Object.is(one, other);
+    const agree = Number.isFinite(other) ? Math.abs(one - other) <= tolerance * (1 + Math.abs(other)) : Object.is(one, other);
     if (!agree) expect(one).toBe(other);
   }
 }
@@ -99,16 +95,9 @@ describe.each(both)('hand-worked values: %s', (_name, kernels) => {
     expect(kernels.dot(Float32Array.of(1, 2, 3, 4, 5), Float32Array.of(5, 4, 3, 2, 1))).toBe(35);
     expect(kernels.dot(new Float32Array(0), new Float32Array(0))).toBe(0);
     expect(
-      kernels.sparseDot(
-        Int32Array.of(0, 3, 7),
-        Float32Array.of(1, 2, 3),
-        Int32Array.of(3, 4, 7, 9),
-        Float32Array.of(10, 20, 30, 40),
-      ),
+      kernels.sparseDot(Int32Array.of(0, 3, 7), Float32Array.of(1, 2, 3), Int32Array.of(3, 4, 7, 9), Float32Array.of(10, 20, 30, 40)),
     ).toBe(110);
-    expect(
-      kernels.sparseDenseDot(Int32Array.of(1, 3), Float32Array.of(2, 4), Float32Array.of(1, 10, 100, 1000)),
-    ).toBe(4020);
+    expect(kernels.sparseDenseDot(Int32Array.of(1, 3), Float32Array.of(2, 4), Float32Array.of(1, 10, 100, 1000))).toBe(4020);
   });
 
   test('top-k: descending, ties by row, never a number that is not finite', () => {
@@ -136,9 +125,9 @@ describe.each(both)('hand-worked values: %s', (_name, kernels) => {
     const matrix = Float32Array.of(1, 2, 3, 4, 5, 6);
     expect(Array.from(kernels.gatherRows(matrix, 2, Int32Array.of(2, 0)))).toEqual([5, 6, 1, 2]);
     expect(Array.from(kernels.gatherDot(matrix, 2, Int32Array.of(2, 1), Float32Array.of(10, 1)))).toEqual([56, 34]);
-    expect(
-      Array.from(kernels.accumulateRows(Float32Array.of(100, 200), matrix, Int32Array.of(0, 2), Float32Array.of(1, 10))),
-    ).toEqual([151, 262]);
+    expect(Array.from(kernels.accumulateRows(Float32Array.of(100, 200), matrix, Int32Array.of(0, 2), Float32Array.of(1, 10)))).toEqual([
+      151, 262,
+    ]);
     expect(Array.from(kernels.accumulateRows(Float32Array.of(0, 0), matrix, Int32Array.of(0, 1)))).toEqual([4, 6]);
     expect(Array.from(kernels.normalizeRows(Float32Array.of(3, 4, 0, 0, Number.NaN, 1), 2))).toEqual([
       Math.fround(0.6),
@@ -261,7 +250,10 @@ describe('each kernel against its twin and the definition', () => {
     fc.assert(
       fc.property(
         matrixCase(wholeOrSpecial).chain((one) =>
-          fc.tuple(fc.constant(one), fc.nat({ max: 9 }).chain((count) => floats(wholeOrSpecial, count * one.width))),
+          fc.tuple(
+            fc.constant(one),
+            fc.nat({ max: 9 }).chain((count) => floats(wholeOrSpecial, count * one.width)),
+          ),
         ),
         fc.nat({ max: 12 }),
         ([{ width, matrix, mask }, queries], k) => {
@@ -337,8 +329,7 @@ describe('each kernel against its twin and the definition', () => {
               const expected = vector.slice();
               rows.forEach((row, index) => {
                 for (let column = 0; column < width; column++) {
-                  expected[column] =
-                    (expected[column] as number) + (weights[index] as number) * (matrix[row * width + column] as number);
+                  expected[column] = (expected[column] as number) + (weights[index] as number) * (matrix[row * width + column] as number);
                 }
               });
               expect(Array.from(sum, (value) => value + 0)).toEqual(Array.from(expected, (value) => value + 0));

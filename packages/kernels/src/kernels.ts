@@ -194,12 +194,7 @@ export class Kernels {
   }
 
   /** Dot product of two sparse vectors with strictly ascending indices. @throws RECLOOM_KRN_SHAPE */
-  sparseDot(
-    leftIndices: Int32Array,
-    leftValues: Float32Array,
-    rightIndices: Int32Array,
-    rightValues: Float32Array,
-  ): number {
+  sparseDot(leftIndices: Int32Array, leftValues: Float32Array, rightIndices: Int32Array, rightValues: Float32Array): number {
     requireShape(leftIndices.length === leftValues.length, 'Left indices and values differ in length.');
     requireShape(rightIndices.length === rightValues.length, 'Right indices and values differ in length.');
     const mark = this.memory.markScratch();
@@ -256,13 +251,7 @@ export class Kernels {
   }
 
   /** Dot product of the listed rows with a vector, in list order. @throws RECLOOM_KRN_SHAPE */
-  gatherDot(
-    matrix: Float32Array,
-    width: number,
-    rows: Int32Array,
-    vector: Float32Array,
-    output?: Float32Array,
-  ): Float32Array {
+  gatherDot(matrix: Float32Array, width: number, rows: Int32Array, vector: Float32Array, output?: Float32Array): Float32Array {
     requireRows(rows, rowsOf(matrix, width));
     requireShape(vector.length === width, `The vector has ${vector.length} values, not ${width}.`);
     const result = requireOutput(output, rows.length);
@@ -275,12 +264,7 @@ export class Kernels {
    * Adds weights[i] * matrix row rows[i] to `output` (width values) for all i, in list order; weights
    * absent: 1. Returns `output`. @throws RECLOOM_KRN_SHAPE
    */
-  accumulateRows(
-    output: Float32Array,
-    matrix: Float32Array,
-    rows: Int32Array,
-    weights?: Float32Array,
-  ): Float32Array {
+  accumulateRows(output: Float32Array, matrix: Float32Array, rows: Int32Array, weights?: Float32Array): Float32Array {
     const width = output.length;
     requireRows(rows, rowsOf(matrix, width));
     requireShape(weights === undefined || weights.length === rows.length, 'There must be one weight per row.');
@@ -293,16 +277,8 @@ export class Kernels {
    * Adds weights[i] * sparse row rows[i] to the dense `output` (columnCount values) for all i, in list
    * order; weights absent: 1. Returns `output`. @throws RECLOOM_KRN_SHAPE
    */
-  accumulateSparseRows(
-    output: Float32Array,
-    matrix: SparseMatrix,
-    rows: Int32Array,
-    weights?: Float32Array,
-  ): Float32Array {
-    requireShape(
-      output.length === matrix.columnCount,
-      `The output has ${output.length} values, not ${matrix.columnCount}.`,
-    );
+  accumulateSparseRows(output: Float32Array, matrix: SparseMatrix, rows: Int32Array, weights?: Float32Array): Float32Array {
+    requireShape(output.length === matrix.columnCount, `The output has ${output.length} values, not ${matrix.columnCount}.`);
     requireRows(rows, matrix.rowCount);
     requireShape(weights === undefined || weights.length === rows.length, 'There must be one weight per row.');
     if (!this.isResident(matrix.columnIndices) || !this.isResident(matrix.rowOffsets)) {
@@ -350,17 +326,7 @@ export class Kernels {
     requireShape(query.length === width, `The query has ${query.length} values, not ${width}.`);
     requireMask(mask, rowCount);
     return this.#select(k, rowCount, (kept, rows, values, workspace) =>
-      this.table.scanTopK(
-        this.#input(matrix),
-        rowCount,
-        width,
-        this.#input(query),
-        kept,
-        this.#input(mask),
-        rows,
-        values,
-        workspace,
-      ),
+      this.table.scanTopK(this.#input(matrix), rowCount, width, this.#input(query), kept, this.#input(mask), rows, values, workspace),
     );
   }
 
@@ -476,17 +442,7 @@ export class Kernels {
         memory.takeScratch(selectionBytes(proposed)),
       );
       // The rows that the int8 pass proposed, re-ranked by their exact score.
-      return this.table.rerankTopK(
-        this.#input(matrix),
-        width,
-        this.#input(query),
-        candidateRows,
-        found,
-        kept,
-        rows,
-        scores,
-        workspace,
-      );
+      return this.table.rerankTopK(this.#input(matrix), width, this.#input(query), candidateRows, found, kept, rows, scores, workspace);
     });
   }
 
@@ -522,11 +478,7 @@ export class Kernels {
     return step.value;
   }
 
-  #select(
-    k: number,
-    rowCount: number,
-    select: (k: number, rows: number, scores: number, workspace: number) => number,
-  ): TopRows {
+  #select(k: number, rowCount: number, select: (k: number, rows: number, scores: number, workspace: number) => number): TopRows {
     const kept = requireK(k, rowCount);
     if (kept === 0) return { rows: new Int32Array(0), scores: new Float32Array(0) };
     const memory = this.memory;
@@ -603,17 +555,11 @@ function requireK(k: number, available: number): number {
 }
 
 function requireMask(mask: Uint8Array | undefined, rowCount: number): void {
-  requireShape(
-    mask === undefined || mask.length === rowCount,
-    `The mask has ${mask?.length} values for ${rowCount} rows.`,
-  );
+  requireShape(mask === undefined || mask.length === rowCount, `The mask has ${mask?.length} values for ${rowCount} rows.`);
 }
 
 function requireOutput(output: Float32Array | undefined, length: number): Float32Array {
-  requireShape(
-    output === undefined || output.length === length,
-    `The output has ${output?.length} values, not ${length}.`,
-  );
+  requireShape(output === undefined || output.length === length, `The output has ${output?.length} values, not ${length}.`);
   return output ?? new Float32Array(length);
 }
 
@@ -623,12 +569,7 @@ function requireRows(rows: Int32Array, bound: number): void {
   }
 }
 
-function addSparseRows(
-  output: Float32Array,
-  matrix: SparseMatrix,
-  rows: Int32Array,
-  weights: Float32Array | undefined,
-): void {
+function addSparseRows(output: Float32Array, matrix: SparseMatrix, rows: Int32Array, weights: Float32Array | undefined): void {
   const { rowOffsets, columnIndices, values } = matrix;
   for (let index = 0; index < rows.length; index++) {
     const row = rows[index] as number;

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { KernelError } from './kernel-error.js';
-import { type KernelName, kernelNames, type KernelTable } from './kernel-table.js';
+import { type KernelName, type KernelTable, kernelNames } from './kernel-table.js';
 import type { MemoryHandle } from './memory.js';
 import { wasmApi } from './web-assembly.js';
 

@@ -2,14 +2,7 @@ import { KernelError } from './kernel-error.js';
 import { type SharedWasmMemory, wasmApi } from './web-assembly.js';
 
 /** A typed array that kernels accept. */
-export type KernelArray =
-  | Float32Array
-  | Float64Array
-  | Int32Array
-  | Uint32Array
-  | Int16Array
-  | Int8Array
-  | Uint8Array;
+export type KernelArray = Float32Array | Float64Array | Int32Array | Uint32Array | Int16Array | Int8Array | Uint8Array;
 
 export const pageBytes = 65_536;
 /** The first page stays free, so that pointer 0 can mean "absent". */
@@ -78,10 +71,7 @@ interface GrowableSharedArrayBuffer extends SharedArrayBuffer {
 }
 
 function plainBacking(maximumBytes: number): Backing {
-  const Growable = SharedArrayBuffer as unknown as new (
-    bytes: number,
-    options: { maxByteLength: number },
-  ) => GrowableSharedArrayBuffer;
+  const Growable = SharedArrayBuffer as unknown as new (bytes: number, options: { maxByteLength: number }) => GrowableSharedArrayBuffer;
   let limit = maximumBytes;
   let buffer: GrowableSharedArrayBuffer | undefined;
   let refused: unknown;

@@ -17,17 +17,11 @@ afterAll(() => {
   expect(twin.bytesInUse).toBe(0);
 });
 
-const triangle = sparseMatrixFromEntries(
-  4,
-  4,
-  Int32Array.of(0, 0, 1, 2, 2),
-  Int32Array.of(1, 2, 2, 0, 3),
-  Float32Array.of(1, 3, 1, 1, 1),
-);
+const triangle = sparseMatrixFromEntries(4, 4, Int32Array.of(0, 0, 1, 2, 2), Int32Array.of(1, 2, 2, 0, 3), Float32Array.of(1, 3, 1, 1, 1));
 
 /** Personalised PageRank by power iteration: the expected share of visits. */
 function pageRank(transitions: number[][], start: number, restart: number): number[] {
-  let ranks = transitions.map((_, node) => (node === start ? 1 : 0));
+  let ranks: number[] = transitions.map((_, node) => (node === start ? 1 : 0));
   for (let round = 0; round < 200; round++) {
     const next = ranks.map((_, node) => (node === start ? restart : 0));
     ranks.forEach((rank, node) => {
@@ -46,12 +40,7 @@ function pageRank(transitions: number[][], start: number, restart: number): numb
 test.each(both)('visit shares approach personalised PageRank: %s', (_name, kernels) => {
   const steps = 400_000;
   for (const weighted of [false, true]) {
-    const transitions = [
-      weighted ? [0, 0.25, 0.75, 0] : [0, 0.5, 0.5, 0],
-      [0, 0, 1, 0],
-      [0.5, 0, 0, 0.5],
-      [0, 0, 0, 0],
-    ];
+    const transitions = [weighted ? [0, 0.25, 0.75, 0] : [0, 0.5, 0.5, 0], [0, 0, 1, 0], [0.5, 0, 0, 0.5], [0, 0, 0, 0]];
     const visits = randomWalksNow(kernels, buildWalkGraph(triangle, { weighted }), {
       starts: Int32Array.of(0),
       steps,
@@ -149,8 +138,6 @@ test('impossible walks are refused', () => {
     { seed: -1 },
     { startWeights: Float32Array.of(1, 2) },
   ]) {
-    expect(() => randomWalksNow(wasm, graph, { ...options, ...wrong })).toThrow(
-      expect.objectContaining({ code: 'RECLOOM_KRN_SHAPE' }),
-    );
+    expect(() => randomWalksNow(wasm, graph, { ...options, ...wrong })).toThrow(expect.objectContaining({ code: 'RECLOOM_KRN_SHAPE' }));
   }
 });

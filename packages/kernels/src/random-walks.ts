@@ -49,11 +49,7 @@ export function buildWalkGraph(matrix: SparseMatrix, options: { readonly weighte
   for (let row = 0; row < rowCount; row++) {
     const begin = rowOffsets[row] as number;
     const end = rowOffsets[row + 1] as number;
-    fillAliasTable(
-      columnIndices.subarray(begin, end),
-      values.subarray(begin, end),
-      edges.subarray(begin * 3, end * 3),
-    );
+    fillAliasTable(columnIndices.subarray(begin, end), values.subarray(begin, end), edges.subarray(begin * 3, end * 3));
   }
   return { nodeCount: rowCount, rowOffsets, edges, weighted: true };
 }
@@ -86,12 +82,7 @@ export function randomWalksNow(kernels: Kernels, graph: WalkGraph, options: Rand
   return kernels.runPlan(walkPlan(kernels, 1, graph, options));
 }
 
-function* walkPlan(
-  kernels: Kernels,
-  slots: number,
-  graph: WalkGraph,
-  options: RandomWalkOptions,
-): Plan<Uint32Array> {
+function* walkPlan(kernels: Kernels, slots: number, graph: WalkGraph, options: RandomWalkOptions): Plan<Uint32Array> {
   const { starts, startWeights, steps, restart, seed } = options;
   const { nodeCount } = graph;
   requireShape(Number.isInteger(steps) && steps >= 0 && steps < 2 ** 31, `The step count ${steps} is out of range.`);
@@ -99,10 +90,7 @@ function* walkPlan(
   requireShape(Number.isSafeInteger(seed) && seed >= 0, `The seed ${seed} is not a whole number of at least 0.`);
   requireShape(starts.length > 0, 'A walk needs at least one start.');
   for (const start of starts) requireShape(start >>> 0 < nodeCount, `Start ${start} is not below ${nodeCount}.`);
-  requireShape(
-    startWeights === undefined || startWeights.length === starts.length,
-    'There must be one weight per start.',
-  );
+  requireShape(startWeights === undefined || startWeights.length === starts.length, 'There must be one weight per start.');
   const staging = new Staging(kernels);
   try {
     let startTable: Int32Array | Uint32Array = starts;

@@ -124,17 +124,11 @@ export function requireSparseMatrix(matrix: SparseMatrix, name: string): void {
   );
   requireShape(rowOffsets[0] === 0, `${name}'s first row offset is not 0.`);
   for (let row = 0; row < rowCount; row++) {
-    requireShape(
-      (rowOffsets[row] as number) <= (rowOffsets[row + 1] as number),
-      `${name}'s row offsets descend at row ${row}.`,
-    );
+    requireShape((rowOffsets[row] as number) <= (rowOffsets[row + 1] as number), `${name}'s row offsets descend at row ${row}.`);
   }
   const length = rowOffsets[rowCount] as number;
   requireShape(columnIndices.length >= length, `${name} has ${columnIndices.length} columns for ${length} entries.`);
-  requireShape(
-    values === undefined || values.length >= length,
-    `${name} has ${values?.length} values for ${length} entries.`,
-  );
+  requireShape(values === undefined || values.length >= length, `${name} has ${values?.length} values for ${length} entries.`);
   for (let entry = 0; entry < length; entry++) {
     // One unsigned comparison: a kernel would read or write outside the row otherwise.
     requireShape((columnIndices[entry] as number) >>> 0 < columnCount, `${name} has a column outside the matrix.`);

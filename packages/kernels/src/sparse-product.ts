@@ -75,14 +75,11 @@ function* productPlan(
   );
   if (keep === 'row') return yield* rowPlan(kernels, slots, left, right, k, options);
   // The columns of a product are the rows of the transposed product.
-  const transposed = yield* rowPlan(
-    kernels,
-    slots,
-    transposeSparseMatrix(right),
-    transposeSparseMatrix(left),
-    k,
-    { ...options, rowFactors: columnFactors, columnFactors: rowFactors },
-  );
+  const transposed = yield* rowPlan(kernels, slots, transposeSparseMatrix(right), transposeSparseMatrix(left), k, {
+    ...options,
+    rowFactors: columnFactors,
+    columnFactors: rowFactors,
+  });
   return transposeSparseMatrix(transposed);
 }
 
@@ -109,9 +106,7 @@ function* rowPlan(
     const rightAddresses = staging.sparse(right);
     const rowFactorAddress = staging.input(options.rowFactors);
     const columnFactorAddress = staging.input(options.columnFactors);
-    const workspaces = Array.from({ length: slots }, () =>
-      staging.take(productWorkspaceBytes(columnCount, kept), true),
-    );
+    const workspaces = Array.from({ length: slots }, () => staging.take(productWorkspaceBytes(columnCount, kept), true));
     const indices = staging.take(rowCount * kept * 4);
     const values = staging.take(rowCount * kept * 4);
     const counts = staging.take(rowCount * 4);

@@ -23,20 +23,18 @@ const whole = fc.integer({ min: -3, max: 4 });
 
 function sparse(rowCount: number, columnCount: number, withValues: boolean): fc.Arbitrary<SparseMatrix> {
   const cells = rowCount * columnCount;
-  return fc
-    .uniqueArray(fc.nat({ max: Math.max(0, cells - 1) }), { maxLength: Math.min(cells, 60) })
-    .chain((positions) =>
-      fc.array(whole, { minLength: positions.length, maxLength: positions.length }).map((values) => {
-        const matrix = sparseMatrixFromEntries(
-          rowCount,
-          columnCount,
-          Int32Array.from(positions, (position) => Math.floor(position / columnCount)),
-          Int32Array.from(positions, (position) => position % columnCount),
-          Float32Array.from(values),
-        );
-        return withValues ? matrix : { ...matrix, values: undefined };
-      }),
-    );
+  return fc.uniqueArray(fc.nat({ max: Math.max(0, cells - 1) }), { maxLength: Math.min(cells, 60) }).chain((positions) =>
+    fc.array(whole, { minLength: positions.length, maxLength: positions.length }).map((values) => {
+      const matrix = sparseMatrixFromEntries(
+        rowCount,
+        columnCount,
+        Int32Array.from(positions, (position) => Math.floor(position / columnCount)),
+        Int32Array.from(positions, (position) => position % columnCount),
+        Float32Array.from(values),
+      );
+      return withValues ? matrix : { ...matrix, values: undefined };
+    }),
+  );
 }
 
 function dense(matrix: SparseMatrix): number[][] {
@@ -56,13 +54,7 @@ function touches(matrix: SparseMatrix, row: number, column: number): boolean {
 const shape = fc.nat({ max: 9 });
 
 test('a matrix from entries: rows, ascending columns, sums of equal cells', () => {
-  const matrix = sparseMatrixFromEntries(
-    3,
-    4,
-    Int32Array.of(2, 0, 2, 0, 2),
-    Int32Array.of(3, 1, 0, 1, 3),
-    Float32Array.of(1, 2, 3, 4, 5),
-  );
+  const matrix = sparseMatrixFromEntries(3, 4, Int32Array.of(2, 0, 2, 0, 2), Int32Array.of(3, 1, 0, 1, 3), Float32Array.of(1, 2, 3, 4, 5));
   expect(matrix).toEqual({
     rowCount: 3,
     columnCount: 4,
@@ -105,26 +97,18 @@ describe('gram', () => {
         fc
           .tuple(shape, fc.nat({ max: 40 }), fc.boolean())
           .chain(([rows, columns, valued]) =>
-            fc.tuple(
-              sparse(rows, columns, valued),
-              fc.option(fc.array(whole, { minLength: rows, maxLength: rows }), { nil: undefined }),
-            ),
+            fc.tuple(sparse(rows, columns, valued), fc.option(fc.array(whole, { minLength: rows, maxLength: rows }), { nil: undefined })),
           ),
         ([matrix, weights]) => {
           const lines = dense(matrix);
           const expected = Array.from({ length: matrix.columnCount ** 2 }, (_, cell) => {
             const one = Math.floor(cell / matrix.columnCount);
             const other = cell % matrix.columnCount;
-            return lines.reduce(
-              (sum, line, row) => sum + (line[one] as number) * (line[other] as number) * (weights?.[row] ?? 1),
-              0,
-            );
+            return lines.reduce((sum, line, row) => sum + (line[one] as number) * (line[other] as number) * (weights?.[row] ?? 1), 0);
           });
           const options = weights === undefined ? {} : { weights: Float32Array.from(weights) };
           for (const [, kernels] of both) {
-            expect(Array.from(gramNow(kernels, matrix, options), (value) => value + 0)).toEqual(
-              expected.map((value) => value + 0),
-            );
+            expect(Array.from(gramNow(kernels, matrix, options), (value) => value + 0)).toEqual(expected.map((value) => value + 0));
           }
         },
       ),
@@ -154,17 +138,15 @@ describe('sparse product', () => {
   test('equals the definition, per row and per column', () => {
     fc.assert(
       fc.property(
-        fc
-          .tuple(shape, shape, fc.nat({ max: 30 }), fc.boolean(), fc.boolean())
-          .chain(([rows, inner, columns, leftValued, rightValued]) =>
-            fc.record({
-              left: sparse(rows, inner, leftValued),
-              right: sparse(inner, columns, rightValued),
-              k: fc.nat({ max: 6 }),
-              keep: fc.constantFrom('row' as const, 'column' as const),
-              excludeDiagonal: fc.boolean(),
-            }),
-          ),
+        fc.tuple(shape, shape, fc.nat({ max: 30 }), fc.boolean(), fc.boolean()).chain(([rows, inner, columns, leftValued, rightValued]) =>
+          fc.record({
+            left: sparse(rows, inner, leftValued),
+            right: sparse(inner, columns, rightValued),
+            k: fc.nat({ max: 6 }),
+            keep: fc.constantFrom('row' as const, 'column' as const),
+            excludeDiagonal: fc.boolean(),
+          }),
+        ),
         ({ left, right, k, keep, excludeDiagonal }) => {
           const [one, other] = [dense(left), dense(right)];
           const rowFactors = Float32Array.from({ length: left.rowCount }, (_, row) => 2 ** (row % 3));
@@ -202,13 +184,11 @@ describe('sparse product', () => {
               keep,
             });
             const found = Array.from({ length: result.rowCount }, (_, row) =>
-              Array.from(result.columnIndices.subarray(result.rowOffsets[row], result.rowOffsets[row + 1])).map(
-                (column, index) => ({
-                  row,
-                  column,
-                  value: result.values?.[(result.rowOffsets[row] as number) + index] as number,
-                }),
-              ),
+              Array.from(result.columnIndices.subarray(result.rowOffsets[row], result.rowOffsets[row + 1])).map((column, index) => ({
+                row,
+                column,
+                value: result.values?.[(result.rowOffsets[row] as number) + index] as number,
+              })),
             ).flat();
             expect(found).toEqual(kept);
           }
@@ -290,9 +270,7 @@ test('results are the same bit for bit for any number of threads', async () => {
     try {
       expect(await gram(matrix, { compute, weights })).toEqual(expected.gram);
       expect(await sparseProductTopK(transposed, matrix, 20, { compute, shrinkage: 3 })).toEqual(expected.product);
-      expect(await sparseProductTopK(transposed, matrix, 20, { compute, shrinkage: 3, keep: 'column' })).toEqual(
-        expected.columns,
-      );
+      expect(await sparseProductTopK(transposed, matrix, 20, { compute, shrinkage: 3, keep: 'column' })).toEqual(expected.columns);
       expect(await sparseDenseProduct(matrix, features, 33, { compute })).toEqual(expected.features);
       expect(compute.kernels.bytesInUse).toBe(0);
     } finally {

@@ -63,10 +63,7 @@ export class VectorIndex {
   /** Adds consecutive vectors and returns the row of the first. @throws RECLOOM_KRN_SHAPE, RECLOOM_KRN_OUT_OF_MEMORY */
   append(vectors: Float32Array): number {
     this.#requireOpen();
-    requireShape(
-      vectors.length % this.width === 0,
-      `${vectors.length} values are no whole number of vectors of ${this.width}.`,
-    );
+    requireShape(vectors.length % this.width === 0, `${vectors.length} values are no whole number of vectors of ${this.width}.`);
     const first = this.#rowCount;
     const count = vectors.length / this.width;
     this.#reserve(first + count);
@@ -79,10 +76,7 @@ export class VectorIndex {
   upsert(row: number, vector: Float32Array): void {
     this.#requireOpen();
     requireShape(vector.length === this.width, `The vector has ${vector.length} values, not ${this.width}.`);
-    requireShape(
-      Number.isInteger(row) && row >= 0 && row <= this.#rowCount,
-      `Row ${row} is not between 0 and ${this.#rowCount}.`,
-    );
+    requireShape(Number.isInteger(row) && row >= 0 && row <= this.#rowCount, `Row ${row} is not between 0 and ${this.#rowCount}.`);
     if (row === this.#rowCount) this.append(vector);
     else this.#store(row, vector);
   }

@@ -3,14 +3,7 @@ import type { MemoryViews } from './memory-views.js';
 
 type FactorizationKernels = Pick<
   KernelTable,
-  | 'sweepPivot'
-  | 'sweepPanel'
-  | 'rankUpdate'
-  | 'sweepStore'
-  | 'sweepStorePivot'
-  | 'choleskyPivot'
-  | 'choleskyPanel'
-  | 'choleskySolve'
+  'sweepPivot' | 'sweepPanel' | 'rankUpdate' | 'sweepStore' | 'sweepStorePivot' | 'choleskyPivot' | 'choleskyPanel' | 'choleskySolve'
 >;
 
 interface PivotFactor {
@@ -126,9 +119,7 @@ export function factorizationTwin(memory: MemoryViews): FactorizationKernels {
       const { float32 } = memory.refresh();
       for (let row = 0; row < order; row++) {
         for (let column = 0; column < order; column++) {
-          float32[(matrix >>> 2) + (begin + row) * stride + begin + column] = -(
-            float32[(inverse >>> 2) + row * order + column] as number
-          );
+          float32[(matrix >>> 2) + (begin + row) * stride + begin + column] = -(float32[(inverse >>> 2) + row * order + column] as number);
         }
       }
       return order;
@@ -156,8 +147,7 @@ export function factorizationTwin(memory: MemoryViews): FactorizationKernels {
         for (let column = 0; column < order; column++) {
           let sum = 0;
           for (let inner = 0; inner <= column; inner++) {
-            sum +=
-              (float32[from + inner] as number) * (float32[(inverse >>> 2) + column * order + inner] as number);
+            sum += (float32[from + inner] as number) * (float32[(inverse >>> 2) + column * order + inner] as number);
           }
           float32[to + column] = sum;
         }
@@ -186,8 +176,7 @@ export function factorizationTwin(memory: MemoryViews): FactorizationKernels {
           const value = (float32[to + row] as number) / (float32[from + row * stride + row] as number);
           float32[to + row] = value;
           for (let column = 0; column < row; column++) {
-            float32[to + column] =
-              (float32[to + column] as number) - value * (float32[from + row * stride + column] as number);
+            float32[to + column] = (float32[to + column] as number) - value * (float32[from + row * stride + column] as number);
           }
         }
       }

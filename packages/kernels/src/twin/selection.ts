@@ -2,10 +2,7 @@ import type { KernelTable } from '../kernel-table.js';
 import { dotAt } from './dense.js';
 import type { MemoryViews } from './memory-views.js';
 
-type SelectionKernels = Pick<
-  KernelTable,
-  'topK' | 'scanTopK' | 'scanTopKMany' | 'quantizeRows' | 'quantizedTopK' | 'rerankTopK'
->;
+type SelectionKernels = Pick<KernelTable, 'topK' | 'scanTopK' | 'scanTopKMany' | 'quantizeRows' | 'quantizedTopK' | 'rerankTopK'>;
 
 /** Keeps the best `k` finite scores: higher first, then the lower row. A heap with the worst on top. */
 export class BestRows {
@@ -57,10 +54,7 @@ export class BestRows {
       let child = 2 * position + 1;
       if (child >= length) break;
       const next = child + 1;
-      if (
-        next < length &&
-        isWorse(scores[next] as number, rows[next] as number, scores[child] as number, rows[child] as number)
-      ) {
+      if (next < length && isWorse(scores[next] as number, rows[next] as number, scores[child] as number, rows[child] as number)) {
         child = next;
       }
       if (!isWorse(scores[child] as number, rows[child] as number, score, row)) break;
@@ -156,26 +150,14 @@ export function selectionTwin(memory: MemoryViews): SelectionKernels {
         // A row that is not finite must never be selected, as in the float scan.
         float32[(scales >>> 2) + target] = finite ? (usable ? scale : 0) : Number.NaN;
         for (let column = 0; column < stride; column++) {
-          const scaled =
-            usable && column < width ? Math.fround((float32[from + column] as number) * inverse) : 0;
+          const scaled = usable && column < width ? Math.fround((float32[from + column] as number) * inverse) : 0;
           int8[codes + codePosition(target, column, stride)] = Math.max(-127, Math.min(127, nearestEven(scaled)));
         }
       }
       return rowCount;
     },
 
-    quantizedTopK(
-      codes,
-      scales,
-      rowCount,
-      stride,
-      queryCodes,
-      queryScale,
-      k,
-      mask,
-      outputRows,
-      outputScores,
-    ) {
+    quantizedTopK(codes, scales, rowCount, stride, queryCodes, queryScale, k, mask, outputRows, outputScores) {
       const { float32, int16, int8, uint8 } = memory.refresh();
       const best = new BestRows(k);
       for (let row = 0; row < rowCount; row++) {

@@ -126,8 +126,7 @@ export function sparseTwin(memory: MemoryViews): SparseKernels {
           const from = (dense >>> 2) + (int32[(columnIndices >>> 2) + entry] as number) * width;
           const value = values === 0 ? 1 : (float32[(values >>> 2) + entry] as number);
           for (let column = 0; column < width; column++) {
-            float32[to + column] =
-              (float32[to + column] as number) + Math.fround(value * (float32[from + column] as number));
+            float32[to + column] = (float32[to + column] as number) + Math.fround(value * (float32[from + column] as number));
           }
         }
       }
