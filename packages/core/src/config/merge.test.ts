@@ -24,15 +24,36 @@ describe('mergeNodes', () => {
     mapping: fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), tie('value'), { maxKeys: 3 }),
   })).mapping;
 
-  it('laid over itself changes nothing, and the order of three layers does not depend on the grouping', () => {
-    const clean = (value: unknown) => withoutNulls(node(value));
+  const clean = (value: unknown) => withoutNulls(node(value));
+  /** Every value that is no mapping, by its dotted path; an empty mapping counts as a value. */
+  const leaves = (value: unknown, path = ''): [string, unknown][] => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return [[path, value]];
+    const entries = Object.entries(value);
+    return entries.length === 0 ? [[path, '{}']] : entries.flatMap(([key, entry]) => leaves(entry, `${path}.${key}`));
+  };
+
+  it('changes nothing when laid over itself', () => {
     fc.assert(
-      fc.property(data, data, (first, second) => {
-        const one = clean(first);
-        const two = clean(second);
-        expect(toPlain(mergeNodes(one, one))).toEqual(toPlain(one));
-        // Without nulls a merge is associative with an empty layer in between and keeps what the upper layer says.
-        expect(toPlain(mergeNodes(mergeNodes(one, node({})), two))).toEqual(toPlain(mergeNodes(one, two)));
+      fc.property(data, (value) => {
+        expect(toPlain(mergeNodes(clean(value), clean(value)))).toEqual(toPlain(clean(value)));
+      }),
+    );
+  });
+
+  it('holds every value of the upper layer, every untouched one of the lower, and nothing else', () => {
+    fc.assert(
+      fc.property(data, data, (lower, upper) => {
+        const below = leaves(toPlain(clean(lower)));
+        const above = leaves(toPlain(clean(upper)));
+        const untouched = below.filter(
+          ([path]) => !above.some(([other]) => path === other || path.startsWith(`${other}.`) || other.startsWith(`${path}.`)),
+        );
+        const isEmpty = ([, value]: [string, unknown]) => value === '{}';
+        const merged = leaves(toPlain(mergeNodes(clean(lower), clean(upper)))).filter((leaf) => !isEmpty(leaf));
+        // An empty mapping over a mapping leaves it as it is.
+        const kept = below.filter(([path]) => above.some(([other, value]) => value === '{}' && path.startsWith(`${other}.`)));
+        const expected = new Map([...untouched, ...kept, ...above].filter((leaf) => !isEmpty(leaf)));
+        expect(new Map(merged)).toEqual(expected);
       }),
     );
   });
