@@ -31,7 +31,6 @@ import {
   type Warning,
 } from '@recloom/plugin-api';
 import { type Anchors, anchorsOf } from './anchors.js';
-import { bestRows } from './best-rows.js';
 import { bipartiteGraph, interactionsOf, rowSums, valuesOf } from './interactions.js';
 import type { PageRankOptions } from './options.js';
 import { personalizedPageRank } from './power-iteration.js';
@@ -89,7 +88,7 @@ export class PageRank implements CandidateSource, Scorer, Explainer, Inspectable
   #kernels: Kernels | undefined;
   #walkGraph: WalkGraph | undefined;
   /** The source, the scorer and the reasons of one request share one computation. */
-  readonly #scores = new WeakMap<RequestView, Promise<Float64Array> | Float64Array>();
+  readonly #scores = new WeakMap<RequestView, Promise<Float32Array> | Float32Array>();
 
   /** Opens the graph that `fitPageRank` left. @throws RECLOOM_DAT_SNAPSHOT_CORRUPT when the state lacks it. */
   constructor(state: ComponentState, options: PageRankOptions, items: Table, compute: Compute) {
@@ -192,16 +191,16 @@ export class PageRank implements CandidateSource, Scorer, Explainer, Inspectable
     const anchors = this.#anchorsOf(request);
     if (anchors.rows.length === 0) return undefined;
     const scores = await this.#scoresOf(request, anchors, batch.signal);
-    const own = new Set(anchors.rows);
-    const candidates: number[] = [];
-    for (let row = 0; row < this.#itemCount; row++) {
-      if ((scores[row] as number) > 0 && !own.has(row) && (batch.eligible === undefined || batch.eligible[row] === 1)) candidates.push(row);
+    const mask = new Uint8Array(this.#itemCount);
+    for (let row = 0; row < mask.length; row++) {
+      mask[row] = (scores[row] as number) > 0 && (batch.eligible === undefined || batch.eligible[row] === 1) ? 1 : 0;
     }
-    return bestRows(candidates, scores, limit);
+    for (const anchor of anchors.rows) mask[anchor] = 0;
+    return kernelsOf(this.#compute).topK(scores, limit, mask);
   }
 
   /** One score per item known at fit time. */
-  async #scoresOf(request: RequestView, anchors: Anchors, signal: AbortSignal): Promise<Float64Array> {
+  async #scoresOf(request: RequestView, anchors: Anchors, signal: AbortSignal): Promise<Float32Array> {
     const known = this.#scores.get(request);
     if (known !== undefined) return known;
     const pending = this.#computeScores(request, anchors, signal);
@@ -214,7 +213,7 @@ export class PageRank implements CandidateSource, Scorer, Explainer, Inspectable
     return pending;
   }
 
-  async #computeScores(request: RequestView, anchors: Anchors, signal: AbortSignal): Promise<Float64Array> {
+  async #computeScores(request: RequestView, anchors: Anchors, signal: AbortSignal): Promise<Float32Array> {
     const ranks = this.#walks
       ? await this.#walk(request, anchors, signal)
       : personalizedPageRank(this.#graph, this.#nodeStrengths, anchors, this.#options);
@@ -226,7 +225,7 @@ export class PageRank implements CandidateSource, Scorer, Explainer, Inspectable
         if (share > 0) scores[row] = (scores[row] as number) / share ** popularityDiscount;
       }
     }
-    return scores;
+    return Float32Array.from(scores);
   }
 
   async #walk(request: RequestView, anchors: Anchors, signal: AbortSignal): Promise<Float64Array> {
