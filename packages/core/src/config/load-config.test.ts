@@ -505,7 +505,7 @@ describe('hash and redaction', () => {
     expect(canonicalJson({ b: [1, undefined, Number.POSITIVE_INFINITY], a: { d: null, c: 'é' }, e: undefined })).toBe(
       '{"a":{"c":"é","d":null},"b":[1,null,"Infinity"]}',
     );
-    // printf of the canonical JSON of this very config | sha256sum
+    // The canonical JSON is written out by hand; Node hashes it.
     const small = { format: '1.0', name: 'x', data: {}, components: {}, surfaces: {} };
     const { createHash } = await import('node:crypto');
     const canonical =

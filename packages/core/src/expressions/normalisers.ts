@@ -25,8 +25,7 @@ const rank: Normaliser = (values, start, end, sorter) => {
 
 /**
  * Sorts places by their float values: least significant digit first, a byte at a time, over the bits of the floats made
- * ascending. Linear, about four times as fast as a comparison sort at a thousand values, and bytes that all values share
- * (the low ones of what was a float32) cost nothing.
+ * ascending. Linear in the number of values, and bytes that all values share (the low ones of what was a float32) cost nothing.
  */
 class FloatSorter {
   /** The places of the values that are not NaN, ascending by value, then by place. Valid until the next call. */
