@@ -43,7 +43,7 @@ export class ComputePool implements Compute {
   /** Use `createComputePool`. */
   constructor(options: ComputePoolOptions = {}) {
     const { threads = availableParallelism(), ...rest } = options;
-    requireShape(Number.isInteger(threads) && threads >= 1, `A pool cannot have ${threads} threads.`);
+    requireShape(Number.isInteger(threads) && threads >= 1, () => `A pool cannot have ${threads} threads.`);
     this.threads = threads;
     this.#options = rest;
   }

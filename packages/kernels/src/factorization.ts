@@ -73,10 +73,10 @@ interface Workspace {
  * one panel.
  */
 function openWorkspace(kernels: Kernels, staging: Staging, matrix: Float32Array, size: number, options: FactorizationOptions): Workspace {
-  requireShape(Number.isInteger(size) && size >= 0, `The size ${size} is not a whole number of at least 0.`);
-  requireShape(matrix.length === size * size, `The matrix has ${matrix.length} values, not ${size * size}.`);
+  requireShape(Number.isInteger(size) && size >= 0, () => `The size ${size} is not a whole number of at least 0.`);
+  requireShape(matrix.length === size * size, () => `The matrix has ${matrix.length} values, not ${size * size}.`);
   const output = options.output ?? new Float32Array(size * size);
-  requireShape(output.length === size * size, `The output has ${output.length} values, not ${size * size}.`);
+  requireShape(output.length === size * size, () => `The output has ${output.length} values, not ${size * size}.`);
   const paddedRows = Math.ceil(size / panelPadding) * panelPadding;
   // An odd number of cache lines per row, or the rows of a tile would compete for the same cache set.
   const stride = (paddedRows / panelPadding) % 2 === 0 ? paddedRows + panelPadding : paddedRows;

@@ -28,15 +28,15 @@ export function gramNow(kernels: Kernels, matrix: SparseMatrix, options: GramOpt
 }
 
 function* gramPlan(kernels: Kernels, matrix: SparseMatrix, options: GramOptions): Plan<Float32Array> {
-  requireSparseMatrix(matrix, 'The matrix');
+  requireSparseMatrix(matrix, 'The matrix', true);
   const size = matrix.columnCount;
   const { weights } = options;
   requireShape(
     weights === undefined || weights.length === matrix.rowCount,
-    `There are ${weights?.length} weights for ${matrix.rowCount} rows.`,
+    () => `There are ${weights?.length} weights for ${matrix.rowCount} rows.`,
   );
   const output = options.output ?? new Float32Array(size * size);
-  requireShape(output.length === size * size, `The output has ${output.length} values, not ${size * size}.`);
+  requireShape(output.length === size * size, () => `The output has ${output.length} values, not ${size * size}.`);
   if (size === 0) return output;
   const staging = new Staging(kernels);
   try {

@@ -39,9 +39,10 @@ export class KernelError extends Error {
   }
 }
 
-/** @throws RECLOOM_KRN_SHAPE unless the condition holds. */
-export function requireShape(condition: boolean, message: string, hint?: string): asserts condition {
-  if (!condition) {
-    throw new KernelError('RECLOOM_KRN_SHAPE', message, hint === undefined ? {} : { hint });
-  }
+/**
+ * Checks an argument; a message with values in it is a function, so that it costs nothing when all is
+ * well. @throws RECLOOM_KRN_SHAPE unless the condition holds.
+ */
+export function requireShape(condition: boolean, message: string | (() => string)): asserts condition {
+  if (!condition) throw new KernelError('RECLOOM_KRN_SHAPE', typeof message === 'string' ? message : message());
 }

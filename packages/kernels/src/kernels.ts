@@ -136,7 +136,7 @@ export class Kernels {
   }
 
   #allocate(bytes: number): number {
-    requireShape(Number.isSafeInteger(bytes) && bytes >= 0, `An array cannot have ${bytes} bytes.`);
+    requireShape(Number.isSafeInteger(bytes) && bytes >= 0, () => `An array cannot have ${bytes} bytes.`);
     return this.memory.allocate(bytes, true);
   }
 
@@ -184,7 +184,7 @@ export class Kernels {
 
   /** Dot product of two vectors of one length. @throws RECLOOM_KRN_SHAPE */
   dot(left: Float32Array, right: Float32Array): number {
-    requireShape(left.length === right.length, `Vectors of ${left.length} and ${right.length} have no dot product.`);
+    requireShape(left.length === right.length, () => `Vectors of ${left.length} and ${right.length} have no dot product.`);
     const mark = this.memory.markScratch();
     try {
       return this.table.dot(this.#input(left), this.#input(right), left.length);
@@ -227,7 +227,7 @@ export class Kernels {
   /** Dot product of every matrix row with a vector: rowCount scores. @throws RECLOOM_KRN_SHAPE */
   multiplyRows(matrix: Float32Array, width: number, vector: Float32Array, output?: Float32Array): Float32Array {
     const rowCount = rowsOf(matrix, width);
-    requireShape(vector.length === width, `The vector has ${vector.length} values, not ${width}.`);
+    requireShape(vector.length === width, () => `The vector has ${vector.length} values, not ${width}.`);
     const result = requireOutput(output, rowCount);
     return this.#write(result, (to) => {
       this.table.multiplyRows(this.#input(matrix), rowCount, width, this.#input(vector), to);
@@ -239,10 +239,7 @@ export class Kernels {
     requireRows(rows, rowsOf(matrix, width));
     const result = requireOutput(output, rows.length * width);
     if (!this.isResident(matrix)) {
-      // Copying the matrix in would cost more than the gather itself.
-      rows.forEach((row, index) => {
-        result.set(matrix.subarray(row * width, (row + 1) * width), index * width);
-      });
+      copyRows(matrix, width, rows, result);
       return result;
     }
     return this.#write(result, (to) => {
@@ -253,8 +250,12 @@ export class Kernels {
   /** Dot product of the listed rows with a vector, in list order. @throws RECLOOM_KRN_SHAPE */
   gatherDot(matrix: Float32Array, width: number, rows: Int32Array, vector: Float32Array, output?: Float32Array): Float32Array {
     requireRows(rows, rowsOf(matrix, width));
-    requireShape(vector.length === width, `The vector has ${vector.length} values, not ${width}.`);
+    requireShape(vector.length === width, () => `The vector has ${vector.length} values, not ${width}.`);
     const result = requireOutput(output, rows.length);
+    if (!this.isResident(matrix)) {
+      const gathered = copyRows(matrix, width, rows, new Float32Array(rows.length * width));
+      return this.multiplyRows(gathered, width, vector, result);
+    }
     return this.#write(result, (to) => {
       this.table.gatherDot(this.#input(matrix), width, this.#input(rows), rows.length, this.#input(vector), to);
     });
@@ -268,8 +269,11 @@ export class Kernels {
     const width = output.length;
     requireRows(rows, rowsOf(matrix, width));
     requireShape(weights === undefined || weights.length === rows.length, 'There must be one weight per row.');
+    const resident = this.isResident(matrix);
+    const source = resident ? matrix : copyRows(matrix, width, rows, new Float32Array(rows.length * width));
+    const list = resident ? rows : rows.map((_, index) => index);
     return this.#update(output, (to) => {
-      this.table.accumulateRows(to, this.#input(matrix), width, this.#input(rows), this.#input(weights), rows.length);
+      this.table.accumulateRows(to, this.#input(source), width, this.#input(list), this.#input(weights), rows.length);
     });
   }
 
@@ -278,7 +282,7 @@ export class Kernels {
    * order; weights absent: 1. Returns `output`. @throws RECLOOM_KRN_SHAPE
    */
   accumulateSparseRows(output: Float32Array, matrix: SparseMatrix, rows: Int32Array, weights?: Float32Array): Float32Array {
-    requireShape(output.length === matrix.columnCount, `The output has ${output.length} values, not ${matrix.columnCount}.`);
+    requireShape(output.length === matrix.columnCount, () => `The output has ${output.length} values, not ${matrix.columnCount}.`);
     requireRows(rows, matrix.rowCount);
     requireShape(weights === undefined || weights.length === rows.length, 'There must be one weight per row.');
     if (!this.isResident(matrix.columnIndices) || !this.isResident(matrix.rowOffsets)) {
@@ -323,7 +327,7 @@ export class Kernels {
    */
   scanTopK(matrix: Float32Array, width: number, query: Float32Array, k: number, mask?: Uint8Array): TopRows {
     const rowCount = rowsOf(matrix, width);
-    requireShape(query.length === width, `The query has ${query.length} values, not ${width}.`);
+    requireShape(query.length === width, () => `The query has ${query.length} values, not ${width}.`);
     requireMask(mask, rowCount);
     return this.#select(k, rowCount, (kept, rows, values, workspace) =>
       this.table.scanTopK(this.#input(matrix), rowCount, width, this.#input(query), kept, this.#input(mask), rows, values, workspace),
@@ -413,7 +417,7 @@ export class Kernels {
   ): TopRows {
     const rowCount = rowsOf(matrix, width);
     const { stride } = quantized;
-    requireShape(query.length === width, `The query has ${query.length} values, not ${width}.`);
+    requireShape(query.length === width, () => `The query has ${query.length} values, not ${width}.`);
     requireShape(
       stride === quantizedStride(width) &&
         quantized.codes.length >= quantizedCapacity(rowCount) * stride &&
@@ -451,7 +455,7 @@ export class Kernels {
    * (size x size). Returns new solutions. @throws RECLOOM_KRN_SHAPE
    */
   choleskySolve(factor: Float32Array, size: number, rightHandSides: Float32Array): Float32Array {
-    requireShape(factor.length === size * size, `The factor has ${factor.length} values, not ${size * size}.`);
+    requireShape(factor.length === size * size, () => `The factor has ${factor.length} values, not ${size * size}.`);
     const count = size === 0 ? 0 : rowsOf(rightHandSides, size);
     const result = rightHandSides.slice();
     return this.#update(result, (to) => {
@@ -544,29 +548,38 @@ function copyInto(buffer: SharedArrayBuffer, address: number, array: KernelArray
 }
 
 function rowsOf(matrix: Float32Array, width: number): number {
-  requireShape(Number.isInteger(width) && width > 0, `The width ${width} is not a positive whole number.`);
-  requireShape(matrix.length % width === 0, `${matrix.length} values are no whole number of rows of ${width}.`);
+  requireShape(Number.isInteger(width) && width > 0, () => `The width ${width} is not a positive whole number.`);
+  requireShape(matrix.length % width === 0, () => `${matrix.length} values are no whole number of rows of ${width}.`);
   return matrix.length / width;
 }
 
 function requireK(k: number, available: number): number {
-  requireShape(Number.isInteger(k) && k >= 0, `k is ${k}, not a whole number of at least 0.`);
+  requireShape(Number.isInteger(k) && k >= 0, () => `k is ${k}, not a whole number of at least 0.`);
   return Math.min(k, available);
 }
 
 function requireMask(mask: Uint8Array | undefined, rowCount: number): void {
-  requireShape(mask === undefined || mask.length === rowCount, `The mask has ${mask?.length} values for ${rowCount} rows.`);
+  requireShape(mask === undefined || mask.length === rowCount, () => `The mask has ${mask?.length} values for ${rowCount} rows.`);
 }
 
 function requireOutput(output: Float32Array | undefined, length: number): Float32Array {
-  requireShape(output === undefined || output.length === length, `The output has ${output?.length} values, not ${length}.`);
+  requireShape(output === undefined || output.length === length, () => `The output has ${output?.length} values, not ${length}.`);
   return output ?? new Float32Array(length);
 }
 
 function requireRows(rows: Int32Array, bound: number): void {
   for (let index = 0; index < rows.length; index++) {
-    requireShape((rows[index] as number) >>> 0 < bound, `Row ${rows[index]} is not below ${bound}.`);
+    if ((rows[index] as number) >>> 0 >= bound) requireShape(false, `Row ${rows[index]} is not below ${bound}.`);
   }
+}
+
+/** The listed rows only: copying a whole matrix in would cost more than the work itself. */
+function copyRows(matrix: Float32Array, width: number, rows: Int32Array, output: Float32Array): Float32Array {
+  for (let index = 0; index < rows.length; index++) {
+    const row = rows[index] as number;
+    output.set(matrix.subarray(row * width, (row + 1) * width), index * width);
+  }
+  return output;
 }
 
 function addSparseRows(output: Float32Array, matrix: SparseMatrix, rows: Int32Array, weights: Float32Array | undefined): void {

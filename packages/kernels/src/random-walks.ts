@@ -41,7 +41,7 @@ export interface RandomWalkOptions {
 export function buildWalkGraph(matrix: SparseMatrix, options: { readonly weighted: boolean }): WalkGraph {
   requireSparseMatrix(matrix, 'The graph');
   const { rowCount, columnCount, rowOffsets, columnIndices, values } = matrix;
-  requireShape(rowCount === columnCount, `A graph of ${rowCount} x ${columnCount} is not square.`);
+  requireShape(rowCount === columnCount, () => `A graph of ${rowCount} x ${columnCount} is not square.`);
   if (!options.weighted || values === undefined) {
     return { nodeCount: rowCount, rowOffsets, edges: columnIndices, weighted: false };
   }
@@ -85,11 +85,11 @@ export function randomWalksNow(kernels: Kernels, graph: WalkGraph, options: Rand
 function* walkPlan(kernels: Kernels, slots: number, graph: WalkGraph, options: RandomWalkOptions): Plan<Uint32Array> {
   const { starts, startWeights, steps, restart, seed } = options;
   const { nodeCount } = graph;
-  requireShape(Number.isInteger(steps) && steps >= 0 && steps < 2 ** 31, `The step count ${steps} is out of range.`);
-  requireShape(restart >= 0 && restart <= 1, `The restart chance ${restart} is not between 0 and 1.`);
-  requireShape(Number.isSafeInteger(seed) && seed >= 0, `The seed ${seed} is not a whole number of at least 0.`);
+  requireShape(Number.isInteger(steps) && steps >= 0 && steps < 2 ** 31, () => `The step count ${steps} is out of range.`);
+  requireShape(restart >= 0 && restart <= 1, () => `The restart chance ${restart} is not between 0 and 1.`);
+  requireShape(Number.isSafeInteger(seed) && seed >= 0, () => `The seed ${seed} is not a whole number of at least 0.`);
   requireShape(starts.length > 0, 'A walk needs at least one start.');
-  for (const start of starts) requireShape(start >>> 0 < nodeCount, `Start ${start} is not below ${nodeCount}.`);
+  for (const start of starts) requireShape(start >>> 0 < nodeCount, () => `Start ${start} is not below ${nodeCount}.`);
   requireShape(startWeights === undefined || startWeights.length === starts.length, 'There must be one weight per start.');
   const staging = new Staging(kernels);
   try {

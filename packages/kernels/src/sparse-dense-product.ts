@@ -44,14 +44,14 @@ function* sparseDensePlan(
   options: SparseDenseProductOptions,
 ): Plan<Float32Array> {
   requireSparseMatrix(sparse, 'The sparse matrix');
-  requireShape(Number.isInteger(width) && width > 0, `The width ${width} is not a positive whole number.`);
+  requireShape(Number.isInteger(width) && width > 0, () => `The width ${width} is not a positive whole number.`);
   requireShape(
     dense.length === sparse.columnCount * width,
-    `The dense matrix has ${dense.length} values, not ${sparse.columnCount} x ${width}.`,
+    () => `The dense matrix has ${dense.length} values, not ${sparse.columnCount} x ${width}.`,
   );
   const { rowCount, rowOffsets } = sparse;
   const output = options.output ?? new Float32Array(rowCount * width);
-  requireShape(output.length === rowCount * width, `The output has ${output.length} values, not ${rowCount * width}.`);
+  requireShape(output.length === rowCount * width, () => `The output has ${output.length} values, not ${rowCount * width}.`);
   const staging = new Staging(kernels);
   try {
     const addresses = staging.sparse(sparse);

@@ -23,7 +23,7 @@ export function sparseMatrixFromEntries(
   columns: Int32Array,
   values?: Float32Array,
 ): SparseMatrix {
-  requireShape(rows.length === columns.length, `There are ${rows.length} rows but ${columns.length} columns.`);
+  requireShape(rows.length === columns.length, () => `There are ${rows.length} rows but ${columns.length} columns.`);
   requireShape(values === undefined || values.length === rows.length, 'There must be one value per entry.');
   // Two stable counting sorts, by column and then by row, leave each row's columns ascending.
   const order = stableOrder(columns, columnCount, undefined);
@@ -63,7 +63,7 @@ function stableOrder(keys: Int32Array, bound: number, order: Int32Array | undefi
   const positions = new Int32Array(bound + 1);
   for (let index = 0; index < keys.length; index++) {
     const key = keys[index] as number;
-    requireShape(key >= 0 && key < bound, `Index ${key} is not below ${bound}.`);
+    if (key >>> 0 >= bound) requireShape(false, `Index ${key} is not below ${bound}.`);
     positions[key + 1] = (positions[key + 1] as number) + 1;
   }
   for (let key = 0; key < bound; key++) {
@@ -115,22 +115,36 @@ export function transposeSparseMatrix(matrix: SparseMatrix): SparseMatrix {
   };
 }
 
-/** @throws RECLOOM_KRN_SHAPE when offsets, lengths or column indices are not those of such a matrix. */
-export function requireSparseMatrix(matrix: SparseMatrix, name: string): void {
+/**
+ * Checks everything that a kernel relies on, in linear time; with `ascending` also that columns ascend.
+ * @throws RECLOOM_KRN_SHAPE when offsets, lengths or column indices are not those of such a matrix.
+ */
+export function requireSparseMatrix(matrix: SparseMatrix, name: string, ascending = false): void {
   const { rowCount, columnCount, rowOffsets, columnIndices, values } = matrix;
   requireShape(
     rowOffsets.length === rowCount + 1,
-    `${name} has ${rowCount} rows but ${rowOffsets.length} row offsets (one more than rows is needed).`,
+    () => `${name} has ${rowCount} rows but ${rowOffsets.length} row offsets (one more than rows is needed).`,
   );
-  requireShape(rowOffsets[0] === 0, `${name}'s first row offset is not 0.`);
+  requireShape(rowOffsets[0] === 0, () => `${name}'s first row offset is not 0.`);
   for (let row = 0; row < rowCount; row++) {
-    requireShape((rowOffsets[row] as number) <= (rowOffsets[row + 1] as number), `${name}'s row offsets descend at row ${row}.`);
+    if ((rowOffsets[row] as number) > (rowOffsets[row + 1] as number)) {
+      requireShape(false, `${name}'s row offsets descend at row ${row}.`);
+    }
   }
   const length = rowOffsets[rowCount] as number;
-  requireShape(columnIndices.length >= length, `${name} has ${columnIndices.length} columns for ${length} entries.`);
-  requireShape(values === undefined || values.length >= length, `${name} has ${values?.length} values for ${length} entries.`);
+  requireShape(columnIndices.length >= length, () => `${name} has ${columnIndices.length} columns for ${length} entries.`);
+  requireShape(values === undefined || values.length >= length, () => `${name} has ${values?.length} values for ${length} entries.`);
   for (let entry = 0; entry < length; entry++) {
     // One unsigned comparison: a kernel would read or write outside the row otherwise.
-    requireShape((columnIndices[entry] as number) >>> 0 < columnCount, `${name} has a column outside the matrix.`);
+    if ((columnIndices[entry] as number) >>> 0 >= columnCount) requireShape(false, `${name} has a column outside the matrix.`);
+  }
+  if (!ascending) return;
+  for (let row = 0; row < rowCount; row++) {
+    const end = rowOffsets[row + 1] as number;
+    for (let entry = (rowOffsets[row] as number) + 1; entry < end; entry++) {
+      if ((columnIndices[entry - 1] as number) >= (columnIndices[entry] as number)) {
+        requireShape(false, `${name}'s columns do not ascend in row ${row}.`);
+      }
+    }
   }
 }

@@ -61,17 +61,17 @@ function* productPlan(
   requireSparseMatrix(right, 'The right matrix');
   requireShape(
     left.columnCount === right.rowCount,
-    `The left matrix has ${left.columnCount} columns but the right one ${right.rowCount} rows.`,
+    () => `The left matrix has ${left.columnCount} columns but the right one ${right.rowCount} rows.`,
   );
-  requireShape(Number.isInteger(k) && k >= 0, `k is ${k}, not a whole number of at least 0.`);
+  requireShape(Number.isInteger(k) && k >= 0, () => `k is ${k}, not a whole number of at least 0.`);
   const { rowFactors, columnFactors, keep = 'row' } = options;
   requireShape(
     rowFactors === undefined || rowFactors.length === left.rowCount,
-    `There are ${rowFactors?.length} row factors for ${left.rowCount} rows.`,
+    () => `There are ${rowFactors?.length} row factors for ${left.rowCount} rows.`,
   );
   requireShape(
     columnFactors === undefined || columnFactors.length === right.columnCount,
-    `There are ${columnFactors?.length} column factors for ${right.columnCount} columns.`,
+    () => `There are ${columnFactors?.length} column factors for ${right.columnCount} columns.`,
   );
   if (keep === 'row') return yield* rowPlan(kernels, slots, left, right, k, options);
   // The columns of a product are the rows of the transposed product.

@@ -286,6 +286,7 @@ test('broken matrices are refused before any kernel sees them', async () => {
   await expect(gram({ ...good, rowOffsets: Int32Array.of(0, 2, 1) }, { kernels: wasm })).rejects.toMatchObject(code);
   await expect(gram({ ...good, columnIndices: Int32Array.of(1, 2) }, { kernels: wasm })).rejects.toMatchObject(code);
   await expect(gram({ ...good, columnIndices: Int32Array.of(1, -1) }, { kernels: wasm })).rejects.toMatchObject(code);
+  await expect(gram({ ...good, rowOffsets: Int32Array.of(0, 2, 2) }, { kernels: wasm })).rejects.toMatchObject(code);
   await expect(gram(good, { kernels: wasm, weights: new Float32Array(1) })).rejects.toMatchObject(code);
   await expect(
     sparseProductTopK(good, { ...good, rowCount: 3, rowOffsets: Int32Array.of(0, 1, 2, 2) }, 1, { kernels: wasm }),

@@ -38,12 +38,12 @@ export class VectorIndex {
   /** @throws RECLOOM_KRN_SHAPE, RECLOOM_KRN_OUT_OF_MEMORY */
   constructor(kernels: Kernels, options: VectorIndexOptions) {
     const { width, normalize = false, capacity = 0 } = options;
-    requireShape(Number.isInteger(width) && width > 0, `The width ${width} is not a positive whole number.`);
+    requireShape(Number.isInteger(width) && width > 0, () => `The width ${width} is not a positive whole number.`);
     this.#kernels = kernels;
     this.width = width;
     this.normalize = normalize;
     this.#stride = quantizedStride(width);
-    requireShape(Number.isInteger(capacity) && capacity >= 0, `A capacity of ${capacity} rows is impossible.`);
+    requireShape(Number.isInteger(capacity) && capacity >= 0, () => `A capacity of ${capacity} rows is impossible.`);
     this.#capacity = quantizedCapacity(capacity);
     this.#vectors = kernels.float32(this.#capacity * width);
     this.#codes = kernels.int8(this.#capacity * this.#stride);
@@ -63,7 +63,7 @@ export class VectorIndex {
   /** Adds consecutive vectors and returns the row of the first. @throws RECLOOM_KRN_SHAPE, RECLOOM_KRN_OUT_OF_MEMORY */
   append(vectors: Float32Array): number {
     this.#requireOpen();
-    requireShape(vectors.length % this.width === 0, `${vectors.length} values are no whole number of vectors of ${this.width}.`);
+    requireShape(vectors.length % this.width === 0, () => `${vectors.length} values are no whole number of vectors of ${this.width}.`);
     const first = this.#rowCount;
     const count = vectors.length / this.width;
     this.#reserve(first + count);
@@ -75,8 +75,8 @@ export class VectorIndex {
   /** Replaces one row, or appends it when `row` is `rowCount`. @throws RECLOOM_KRN_SHAPE */
   upsert(row: number, vector: Float32Array): void {
     this.#requireOpen();
-    requireShape(vector.length === this.width, `The vector has ${vector.length} values, not ${this.width}.`);
-    requireShape(Number.isInteger(row) && row >= 0 && row <= this.#rowCount, `Row ${row} is not between 0 and ${this.#rowCount}.`);
+    requireShape(vector.length === this.width, () => `The vector has ${vector.length} values, not ${this.width}.`);
+    requireShape(Number.isInteger(row) && row >= 0 && row <= this.#rowCount, () => `Row ${row} is not between 0 and ${this.#rowCount}.`);
     if (row === this.#rowCount) this.append(vector);
     else this.#store(row, vector);
   }
@@ -88,7 +88,7 @@ export class VectorIndex {
    */
   search(query: Float32Array, k: number, options: VectorSearchOptions = {}): TopRows {
     const vectors = this.vectors;
-    requireShape(query.length === this.width, `The query has ${query.length} values, not ${this.width}.`);
+    requireShape(query.length === this.width, () => `The query has ${query.length} values, not ${this.width}.`);
     const prepared = this.#prepare(query);
     if (options.exact === true) return this.#kernels.scanTopK(vectors, this.width, prepared, k, options.mask);
     return this.#kernels.quantizedTopK(this.#quantized(), vectors, this.width, prepared, k, options);
