@@ -95,7 +95,9 @@ export const pageRankOptions = z.strictObject({
   method: z
     .enum(['auto', 'iteration', 'walks'])
     .default('auto')
-    .describe('Exact power iteration, seeded random walks, or iteration up to 200,000 edges (default auto).'),
+    .describe(
+      'Exact power iteration, seeded random walks, or iteration up to 1,000,000 edges, each counted in both directions (default auto).',
+    ),
   restart: z
     .number()
     .gt(0)

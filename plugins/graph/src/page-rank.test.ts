@@ -7,7 +7,7 @@ import plugin, { pagerank } from './index.js';
 import { bipartiteGraph, interactionsOf, rowSums } from './interactions.js';
 import { type PageRankOptions, pageRankOptions } from './options.js';
 import { fitPageRank, PageRank } from './page-rank.js';
-import { personalizedPageRank } from './power-iteration.js';
+import { bipartitePageRank, personalizedPageRank } from './power-iteration.js';
 
 const day = 86_400_000;
 const signal = new AbortController().signal;
@@ -55,6 +55,14 @@ describe('power iteration', () => {
   it.each(references)('gives networkx’s values from %j', (rows, weights, ranks) => {
     const graph = graphOf();
     const found = personalizedPageRank(graph, rowSums(graph), { rows: Int32Array.from(rows), weights: Float64Array.from(weights) }, exact);
+    ranks.forEach((rank, node) => {
+      expect(found[node]).toBeCloseTo(rank, 7);
+    });
+  });
+
+  it.each(references)('gives the same on both sides of a bipartite graph in turn, from %j', (rows, weights, ranks) => {
+    const graph = graphOf();
+    const found = bipartitePageRank(graph, 5, rowSums(graph), { rows: Int32Array.from(rows), weights: Float64Array.from(weights) }, exact);
     ranks.forEach((rank, node) => {
       expect(found[node]).toBeCloseTo(rank, 7);
     });

@@ -33,11 +33,11 @@ import {
 import { type Anchors, anchorsOf } from './anchors.js';
 import { bipartiteGraph, interactionsOf, rowSums, valuesOf } from './interactions.js';
 import type { PageRankOptions } from './options.js';
-import { personalizedPageRank } from './power-iteration.js';
+import { bipartitePageRank, personalizedPageRank } from './power-iteration.js';
 import { dataOf } from './relation-graph.js';
 
 /** Above this many edges `method: auto` walks at random. */
-const mostIteratedEdges = 200_000;
+const mostIteratedEdges = 1_000_000;
 /** A large batch lets the event loop turn after so long. */
 const turnAfterMs = 8;
 
@@ -214,9 +214,7 @@ export class PageRank implements CandidateSource, Scorer, Explainer, Inspectable
   }
 
   async #computeScores(request: RequestView, anchors: Anchors, signal: AbortSignal): Promise<Float32Array> {
-    const ranks = this.#walks
-      ? await this.#walk(request, anchors, signal)
-      : personalizedPageRank(this.#graph, this.#nodeStrengths, anchors, this.#options);
+    const ranks = this.#walks ? await this.#walk(request, anchors, signal) : this.#iterate(anchors);
     const scores = ranks.slice(0, this.#itemCount);
     const { popularityDiscount } = this.#options;
     if (popularityDiscount > 0) {
@@ -226,6 +224,12 @@ export class PageRank implements CandidateSource, Scorer, Explainer, Inspectable
       }
     }
     return Float32Array.from(scores);
+  }
+
+  #iterate(anchors: Anchors): Float64Array {
+    return this.#options.graph === 'user-item'
+      ? bipartitePageRank(this.#graph, this.#itemCount, this.#nodeStrengths, anchors, this.#options)
+      : personalizedPageRank(this.#graph, this.#nodeStrengths, anchors, this.#options);
   }
 
   async #walk(request: RequestView, anchors: Anchors, signal: AbortSignal): Promise<Float64Array> {
