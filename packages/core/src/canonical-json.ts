@@ -1,19 +1,16 @@
 import { createHash } from 'node:crypto';
 
-/** JSON with keys in code-unit order and undefined left out, so that equal values give equal text. */
+/** JSON with the keys of every object sorted by UTF-16 code units and no spaces, so that equal data give equal text; `undefined` entries are left out. */
 export function canonicalJson(value: unknown): string {
-  return JSON.stringify(sorted(value)) ?? 'null';
+  if (typeof value === 'number' && !Number.isFinite(value)) return JSON.stringify(String(value));
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  const entries = Object.entries(value).filter(([, entry]) => entry !== undefined);
+  entries.sort(([left], [right]) => (left < right ? -1 : left > right ? 1 : 0));
+  return `{${entries.map(([key, entry]) => `${JSON.stringify(key)}:${canonicalJson(entry)}`).join(',')}}`;
 }
 
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  const result: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
-  for (const key of Object.keys(value).sort()) result[key] = sorted((value as Record<string, unknown>)[key]);
-  return result;
-}
-
-/** Hex SHA-256 of text or bytes. */
-export function sha256(value: string | Uint8Array): string {
-  return createHash('sha256').update(value).digest('hex');
+/** Hex SHA-256 of the canonical JSON of a value. */
+export function hashOf(value: unknown): string {
+  return createHash('sha256').update(canonicalJson(value)).digest('hex');
 }

@@ -1,7 +1,7 @@
-import { RecloomError, recloomError } from '@recloom/plugin-api';
+import { type RecloomError, recloomError } from '@recloom/plugin-api';
 import { fieldsOf, readPipelineData } from './build/build-pipeline.js';
 import type { Dataset } from './data/dataset.js';
-import { expressionsFor } from './pipeline/assemble.js';
+import { expressionProblems, expressionsFor } from './pipeline/assemble.js';
 import type { Plan } from './pipeline/plan.js';
 import { type ConfigSource, type HostOptions, openWorkspace } from './workspace.js';
 
@@ -46,17 +46,7 @@ function checkExpressions(plan: Plan, dataset: Dataset): void {
     try {
       expressions.compile(surface.config.value, 'number');
     } catch (error) {
-      const { file, line, column } = plan.loaded.locate(['surfaces', name, 'value']);
-      const known = error as RecloomError;
-      problems.push(
-        new RecloomError({
-          code: known.code,
-          message: known.message,
-          hint: known.hint,
-          cause: known,
-          at: { pipeline: plan.loaded.config.name, surface: name, file, ...(line > 0 ? { line, column } : {}) },
-        }),
-      );
+      problems.push(...expressionProblems(error, plan, name));
     }
   }
   if (problems.length > 0) throw recloomError('RECLOOM_CFG_INVALID', { count: problems.length, file: plan.loaded.file }, { problems });

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { type ColumnType, isRecloomError, type PluginDefinition, type Provided, RecloomError, recloomError } from '@recloom/plugin-api';
 import { type LoadConfigOptions, parseConfig } from './config/load-config.js';
+import { ProblemCollector } from './config/problems.js';
 import type { LoadedConfig } from './config/types.js';
 import type { ServiceContainer } from './di/container.js';
 import { checkProvided, coreTokenIds, defaultServices } from './di/services.js';
@@ -46,8 +47,11 @@ export async function openWorkspace(source: ConfigSource, host: HostOptions = {}
     ...(host.directory === undefined ? {} : { directory: host.directory }),
     ...(host.env === undefined ? {} : { env: host.env as NodeJS.ProcessEnv }),
   };
-  const { loaded, problems } = await parseConfig(source as string | Record<string, unknown>, options);
-  if (loaded === undefined) throw invalid(problems, typeof source === 'string' ? source : '<object>');
+  const { loaded, problems, broken, collector } = await parseConfig(source as string | Record<string, unknown>, options);
+  if (loaded === undefined) {
+    collector.throwIfAny();
+    throw recloomError('RECLOOM_CFG_READ', { file: typeof source === 'string' ? source : '<object>', why: 'it has no usable content' });
+  }
   const loader = new PluginLoader({ directory: loaded.directory, listed: loaded.config.plugins, handedIn: host.plugins ?? [] });
   const failures = await loadPlugins(loaded, loader);
   const tokens = new Set([...coreTokenIds, ...provided.map(([token]) => token.id)]);
@@ -59,10 +63,12 @@ export async function openWorkspace(source: ConfigSource, host: HostOptions = {}
         known.get(id)?.definition ?? failures.get(id) ?? recloomError('RECLOOM_CFG_UNKNOWN_PLUGIN', { plugin: id, tried: id }),
       pluginIds: [...known.keys()],
       tokens,
+      broken,
       ...(fields === undefined ? {} : { fields }),
     });
-    const all = inFileOrder([...problems, ...result.problems], loaded);
-    if (all.length > 0) throw invalid(all, loaded.file);
+    const all = new ProblemCollector(loaded, problems);
+    for (const problem of result.problems) all.addFound(problem);
+    all.throwIfAny();
     return result.plan;
   };
   return {
@@ -116,15 +122,4 @@ async function loadPlugins(loaded: LoadedConfig, loader: PluginLoader): Promise<
     }
   }
   return failures;
-}
-
-function inFileOrder(problems: readonly RecloomError[], loaded: LoadedConfig): readonly RecloomError[] {
-  const own = (problem: RecloomError): number => (problem.at.file === loaded.file ? 0 : 1);
-  return [...problems].sort(
-    (left, right) => own(left) - own(right) || (left.at.line ?? 0) - (right.at.line ?? 0) || (left.at.column ?? 0) - (right.at.column ?? 0),
-  );
-}
-
-function invalid(problems: readonly RecloomError[], file: string): RecloomError {
-  return recloomError('RECLOOM_CFG_INVALID', { count: problems.length, file }, { problems, at: { file } });
 }

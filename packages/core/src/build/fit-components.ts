@@ -14,7 +14,7 @@ import {
   tensor,
   type Warning,
 } from '@recloom/plugin-api';
-import { canonicalJson, sha256 } from '../canonical-json.js';
+import { hashOf } from '../canonical-json.js';
 import type { Dataset } from '../data/dataset.js';
 import type { AssemblyContainer, ServiceContainer } from '../di/container.js';
 import { createNode, expressionsFor, resolveInputs, stampError } from '../pipeline/assemble.js';
@@ -113,18 +113,16 @@ function partKey(node: PlannedNode, plan: Plan, dataset: Dataset, keys: Readonly
     name,
     entries.map((entry) => (entry.kind === 'feature' ? { feature: keys.get(entry.node.name) } : { [entry.kind]: entry.field })),
   ]);
-  return sha256(
-    canonicalJson({
-      part: 1,
-      name: node.name,
-      reference: node.reference,
-      options: node.optionsHash,
-      stateVersion: node.definition.stateVersion,
-      seed: plan.loaded.config.seed,
-      data: dataset.hash,
-      inputs,
-    }),
-  );
+  return hashOf({
+    part: 1,
+    name: node.name,
+    reference: node.reference,
+    options: node.optionsHash,
+    stateVersion: node.definition.stateVersion,
+    seed: plan.loaded.config.seed,
+    data: dataset.hash,
+    inputs,
+  });
 }
 
 async function fitOne(

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { runInNewContext } from 'node:vm';
 import { isRecloomError, type RecloomError, recloomError } from '@recloom/plugin-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { canonicalJson } from './canonical-json.js';
+import { canonicalJson } from '../canonical-json.js';
 import { type LoadConfigOptions, loadConfig, parseConfig } from './load-config.js';
 import type { LoadedConfig } from './types.js';
 

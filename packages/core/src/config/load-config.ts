@@ -2,7 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { type ErrorLocation, isRecloomError, type RecloomError, recloomError } from '@recloom/plugin-api';
-import { hashOf } from './canonical-json.js';
+import { hashOf } from '../canonical-json.js';
 import { checkShape } from './check-shape.js';
 import { type EnvironmentUse, hashTemplate, redactTemplate, substituteEnvironment } from './environment.js';
 import { type ConfigNode, findNode, type MappingNode, withoutNulls, withoutPath } from './located-node.js';

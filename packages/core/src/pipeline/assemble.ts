@@ -22,6 +22,7 @@ import {
   type Table,
   type Warning,
 } from '@recloom/plugin-api';
+import { ProblemCollector } from '../config/problems.js';
 import type { AssemblyContainer, ServiceContainer } from '../di/container.js';
 import { createExpressions } from '../expressions/create-expressions.js';
 import type { LiveFeature } from './live-feature.js';
@@ -117,10 +118,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
       try {
         surfaces.set(planned.name, assembleSurface(planned, nodes, expressions));
       } catch (error) {
-        const position = plan.loaded.locate(['surfaces', planned.name, 'value']);
-        problems.push(
-          withLocation(error as RecloomError, { pipeline: plan.loaded.config.name, surface: planned.name, ...positionOf(position) }),
-        );
+        problems.push(...expressionProblems(error, plan, planned.name));
       }
     }
   }
@@ -131,6 +129,13 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
       : recloomError('RECLOOM_CFG_INVALID', { count: problems.length, file: plan.loaded.file }, { problems });
   }
   return { nodes, surfaces, expressions, container };
+}
+
+/** An error of a surface's `value`, at the very character of the config where it stands. */
+export function expressionProblems(error: unknown, plan: Plan, surface: string): readonly RecloomError[] {
+  const collector = new ProblemCollector(plan.loaded);
+  collector.addError(error, ['surfaces', surface, 'value']);
+  return collector.problems;
 }
 
 /** Makes one instance; used by the build plane for extractors too. */

@@ -11,7 +11,7 @@ import {
   recloomError,
   type SchemaIssue,
 } from '@recloom/plugin-api';
-import { canonicalJson, sha256 } from '../canonical-json.js';
+import { hashOf } from '../canonical-json.js';
 import { suggest } from '../config/suggest.js';
 import type { ComponentNode, ConfigPath, LoadedConfig, OnError, SourceUse, StageUse, SurfaceConfig, SurfaceNeed } from '../config/types.js';
 
@@ -82,6 +82,8 @@ export interface PlanOptions {
   readonly pluginIds: readonly string[];
   /** Ids of the tokens that will be there at assembly. */
   readonly tokens: ReadonlySet<string>;
+  /** Names of components and surfaces whose problems were reported before: references to them are not reported again. */
+  readonly broken?: ReadonlySet<string>;
   /** Fields of the data, once they are known. */
   readonly fields?: { readonly items: Readonly<Record<string, ColumnType>>; readonly users: Readonly<Record<string, ColumnType>> };
 }
@@ -112,11 +114,12 @@ class Planner {
   readonly #problems: { readonly error: RecloomError; readonly order: number }[] = [];
   readonly #nodes = new Map<string, PlannedNode>();
   /** Names that stand in the config but could not be planned: references to them are not reported a second time. */
-  readonly #broken = new Set<string>();
+  readonly #broken: Set<string>;
 
   constructor(loaded: LoadedConfig, options: PlanOptions) {
     this.#loaded = loaded;
     this.#options = options;
+    this.#broken = new Set(options.broken);
   }
 
   run(): PlanResult {
@@ -265,7 +268,7 @@ class Planner {
       pluginId,
       definition,
       options,
-      optionsHash: sha256(canonicalJson(options)),
+      optionsHash: hashOf(options),
       inputs,
       reads: [...reads],
       path,
@@ -450,7 +453,6 @@ class Planner {
       this.#checkAsks(name, surface, node, at);
       sources.push({ node, use });
     }
-    if (Object.keys(surface.sources).length === 0) this.#report('RECLOOM_CFG_NO_SOURCES', { surface: name }, path, 'key');
     const stages = {} as Record<keyof typeof stageContracts, PlannedStage[]>;
     for (const stage of Object.keys(stageContracts) as (keyof typeof stageContracts)[]) {
       stages[stage] = [];

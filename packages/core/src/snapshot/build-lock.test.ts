@@ -20,11 +20,11 @@ afterEach(async () => {
 });
 
 /** A live process that is not this one. */
-async function startProcess(): Promise<ChildProcess & { readonly pid: number }> {
+async function startProcess(): Promise<{ readonly child: ChildProcess; readonly pid: number }> {
   const child = spawn(process.execPath, ['-e', 'console.log("up"); setInterval(() => {}, 1000)'], { stdio: ['ignore', 'pipe', 'ignore'] });
   children.push(child);
   await new Promise((resolve) => child.stdout.once('data', resolve));
-  return child as unknown as ChildProcess & { readonly pid: number };
+  return { child, pid: child.pid as number };
 }
 
 /** The start time that the lock would write for a process, found as it finds it for itself. */
@@ -63,8 +63,8 @@ describe('build lock', () => {
   });
 
   test.runIf(process.platform === 'linux')('a killed holder is known at once, without waiting', async () => {
-    const child = await startProcess();
-    await writeTicket(7, { ...ownIdentity(), pid: child.pid, started: await startOf(child.pid) });
+    const { child, pid } = await startProcess();
+    await writeTicket(7, { ...ownIdentity(), pid, started: await startOf(pid) });
     await expect(acquireBuildLock(root)).rejects.toEqual(locked);
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
@@ -75,8 +75,8 @@ describe('build lock', () => {
   });
 
   test.runIf(process.platform === 'linux')('a process that merely got the number of the dead holder does not hold the lock', async () => {
-    const child = await startProcess();
-    await writeTicket(1, { ...ownIdentity(), pid: child.pid, started: '1' });
+    const { pid } = await startProcess();
+    await writeTicket(1, { ...ownIdentity(), pid, started: '1' });
     await (await acquireBuildLock(root)).release();
   });
 

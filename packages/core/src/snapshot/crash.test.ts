@@ -41,7 +41,7 @@ const buildScript = `
   }`;
 
 interface BuildResult {
-  readonly signal: NodeJS.Signals | null;
+  readonly signal: string | null;
   readonly steps: readonly string[];
   readonly id: string | undefined;
   readonly code: string | undefined;
@@ -65,7 +65,7 @@ async function build(root: string, seed: number, killAt = '', limitKilobytes?: n
   child.stderr.on('data', (text: Buffer) => {
     problems += text.toString();
   });
-  const signal = await new Promise<NodeJS.Signals | null>((resolve) => child.once('close', (_, by) => resolve(by)));
+  const signal = await new Promise<string | null>((resolve) => child.once('close', (_, by) => resolve(by)));
   if (problems !== '') throw new Error(problems);
   const lines = output
     .split('\n')
