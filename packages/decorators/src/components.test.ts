@@ -91,7 +91,7 @@ describe('a decorated class', () => {
     const instance = await host.open<Sample>(componentOf(Sample), { name: 'mine' });
     expect([instance.name, instance.opened]).toEqual(['mine', true]);
     expect(host.logs.map((line) => line.message)).toEqual(['ready']);
-    expect([...(await instance.rank(rankedList([7, 8], [2, 1])))]).toEqual([0, 1]);
+    expect([...instance.rank(rankedList([7, 8], [2, 1]))]).toEqual([0, 1]);
   });
 
   it('learns through a static fit, with its services at hand', async () => {

@@ -61,7 +61,7 @@ export function inject(token: Token<unknown>): (target: object | undefined, key:
   return (target, key, index) => {
     if (target === undefined || (typeof key === 'object' && key !== null)) {
       throw recloomError('RECLOOM_PLG_INVALID', {
-        plugin: String((key as { name?: unknown } | undefined)?.name ?? token.id),
+        plugin: token.id,
         why: 'it was compiled with standard decorators, which have none for parameters; set "experimentalDecorators": true in tsconfig.json',
       });
     }

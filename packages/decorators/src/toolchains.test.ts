@@ -35,11 +35,14 @@ const main = `
 import { candidateBatch, createTestHost } from '@recloom/testing';
 import plugin from './plugin.js';
 
-const host = createTestHost();
-const scorer = await host.open(plugin.components[0]!, { options: { factor: 5 } });
-const out = new Float32Array(2);
-await scorer.score(candidateBatch({ rows: [[1, 3]] }), out, new AbortController().signal);
-console.log(JSON.stringify([[...out], host.logs.map((line) => line.message)]));
+async function main(): Promise<void> {
+  const host = createTestHost();
+  const scorer = await host.open(plugin.components[0]!, { options: { factor: 5 } });
+  const out = new Float32Array(2);
+  await scorer.score(candidateBatch({ rows: [[1, 3]] }), out, new AbortController().signal);
+  console.log(JSON.stringify([[...out], host.logs.map((line) => line.message)]));
+}
+void main();
 `;
 const wrong = `
 import { Scorer } from '@recloom/decorators';
@@ -111,6 +114,8 @@ describe('decorator syntax', () => {
   });
 
   it('a class that does not provide the contract is a type error', () => {
-    expect(() => run(join(modules, 'typescript/bin/tsc'), '-p', 'wrong')).toThrow(/wrong\.ts.*[\s\S]*Property 'score' is missing in type 'NotAScorer'/);
+    expect(() => run(join(modules, 'typescript/bin/tsc'), '-p', 'wrong')).toThrow(
+      /wrong\.ts.*[\s\S]*Property 'score' is missing in type 'NotAScorer'/,
+    );
   });
 });

@@ -16,7 +16,7 @@ export function describeConformance(plugin: PluginDefinition, options: Conforman
   describe(`conformance of ${plugin.id}`, () => {
     for (const component of plugin.components) {
       describe(component.id, () => {
-        for (const { id, title, run } of bound.filter((law) => law.component === component.id)) it(`${id} ${title}`, () => run());
+        for (const law of bound.filter((one) => one.component === component.id)) it(`${law.id} ${law.title}`, () => law.run());
       });
     }
   });

@@ -24,7 +24,7 @@ async function rank(options: object, categories: readonly (string | null)[], lim
 }
 
 const shown = async (options: object, list: string, limit?: number): Promise<string> => {
-  const categories = [...list].map((letter) => (letter === '-' ? null : letter));
+  const categories = list.split('').map((letter) => (letter === '-' ? null : letter));
   return (await rank(options, categories, limit)).map((place) => list[place]).join('');
 };
 

@@ -53,14 +53,14 @@ export function bindLaws(plugin: PluginDefinition, options: ConformanceOptions, 
     return laws
       .filter((law) => law.appliesTo(definition))
       .map(
-        ({ id, title, law, run }): BoundLaw => ({
+        (law): BoundLaw => ({
           component: definition.id,
-          id,
-          title,
-          law,
+          id: law.id,
+          title: law.title,
+          law: law.law,
           async run() {
             subject ??= createSubject(plugin, definition, options, inspector);
-            await run(subject);
+            await law.run(subject);
           },
         }),
       );
@@ -94,9 +94,10 @@ export function runLaws(plugin: PluginDefinition, options: ConformanceOptions = 
 export async function runBoundLaws(bound: readonly BoundLaw[]): Promise<ConformanceReport> {
   const kept: string[] = [];
   const broken: BrokenLaw[] = [];
-  for (const { component, id, title, law, run } of bound) {
+  for (const one of bound) {
+    const { component, id, title, law } = one;
     try {
-      await run();
+      await one.run();
       kept.push(`${component} ${id}`);
     } catch (error) {
       const message = error instanceof LawBroken ? error.message : `It failed: ${error instanceof Error ? error.message : String(error)}`;

@@ -63,7 +63,7 @@ export function seededRandom(seed: number): RandomSource {
   const stream = createRandomStream(seed);
   let issued = 0;
   return {
-    next: stream.next,
+    next: () => stream.next(),
     id: () => `test-id-${seed}-${issued++}`,
   };
 }
