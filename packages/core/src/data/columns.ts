@@ -11,7 +11,7 @@ import {
   type TextColumn,
 } from '@recloom/plugin-api';
 
-/** Grows by doubling; the entries from `used` on hold `filler`. */
+/** Grows by doubling; fresh entries hold `filler`. */
 export class GrowingArray<Data extends Float64Array | Int32Array | Uint8Array | Float32Array> {
   #data: Data;
   #used = 0;
@@ -42,9 +42,8 @@ export class GrowingArray<Data extends Float64Array | Int32Array | Uint8Array | 
     return this.#data;
   }
 
-  /** Forgets the entries from `length` on. */
+  /** Forgets the entries from `length` on; until they are written again, they keep what they held. */
   truncate(length: number): void {
-    if (this.#filler !== 0) this.#data.fill(this.#filler, length, this.#used);
     this.#used = length;
   }
 

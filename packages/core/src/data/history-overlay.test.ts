@@ -103,7 +103,7 @@ describe('HistoryOverlay', () => {
     overlay.record('dan', 1, 'buy', start);
     overlay.record('dan', 1, 'buy', start, 0);
     expect([...overlay.view(users.rowOf('dan'), { asOfMs: start }).weights]).toEqual([5, 0]);
-    // Equal weights that a sum would round: 0.1 as float32.
+    // Equal weights come out as they went in, also where float32 sums would round.
     const tenth = open(
       Array.from({ length: 7 }, (_, place) => ({ user: 'u', item: '1', timeMs: start + place, type: 'view', weight: 0.1 })),
     );

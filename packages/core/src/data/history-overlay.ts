@@ -67,7 +67,7 @@ export class HistoryOverlay {
 
   /**
    * Adds an event of a known or new user; the next view sees it. `timeMs` is in milliseconds since the epoch; a weight left
-   * out is the usual one of the type in the stored history (all alike: that one; else their mean), else 1.
+   * out is the mean of its type's in the stored history, else 1.
    *
    * @throws RECLOOM_RUN_REQUEST for an empty user id, a row that is none, or a time or weight that is not a finite number;
    * RECLOOM_DAT_HISTORY_TYPES when it would be the 256th type.
@@ -188,25 +188,16 @@ function checkEvent(itemRow: number, type: string, timeMs: number, weight: numbe
   if (weight !== undefined && !Number.isFinite(Math.fround(weight))) refuse('the weight of an event must be a finite number');
 }
 
-/** By type code: the weight all its stored events have, or their mean. */
+/** By type code: the mean weight of its stored events. Equal weights come out as they are: sums of float32 are exact in float64. */
 function usualWeights(store: HistoryStore): number[] {
   const counts = new Float64Array(store.typeNames.length);
   const sums = new Float64Array(store.typeNames.length);
-  const lowest = new Float64Array(store.typeNames.length).fill(Number.POSITIVE_INFINITY);
-  const highest = new Float64Array(store.typeNames.length).fill(Number.NEGATIVE_INFINITY);
   for (let event = 0; event < store.eventCount; event++) {
     const type = store.types[event] as number;
-    const weight = store.weights[event] as number;
     counts[type] = (counts[type] as number) + 1;
-    sums[type] = (sums[type] as number) + weight;
-    if (weight < (lowest[type] as number)) lowest[type] = weight;
-    if (weight > (highest[type] as number)) highest[type] = weight;
+    sums[type] = (sums[type] as number) + (store.weights[event] as number);
   }
-  return store.typeNames.map((_, type) => {
-    if (counts[type] === 0) return 1;
-    // Without this a sum of equal weights could round to another one.
-    return lowest[type] === highest[type] ? (lowest[type] as number) : (sums[type] as number) / (counts[type] as number);
-  });
+  return store.typeNames.map((_, type) => (counts[type] === 0 ? 1 : (sums[type] as number) / (counts[type] as number)));
 }
 
 function withRoom(events: RecordedEvents | undefined, room: number): RecordedEvents {

@@ -193,5 +193,5 @@ describe('OverlayTable', () => {
     expect((overlay.column('price') as { values: Float64Array }).values.subarray(0, 200_000).reduce((sum, price) => sum + price)).toBe(
       500_000,
     );
-  }, 10_000);
+  });
 });

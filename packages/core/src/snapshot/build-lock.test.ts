@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { statSync, utimesSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { acquireBuildLock } from './build-lock.js';
 import { livenessOf, ownIdentity } from './process-identity.js';
@@ -107,13 +107,13 @@ describe('build lock', () => {
     const lock = await acquireBuildLock(root, undefined, { heartbeatMs: 20, staleMs: 1_000 });
     const path = join(root, 'lock-1');
     await utimes(path, 1, 1);
-    await sleep(300); // The thread may still be starting.
-    const end = Date.now() + 200;
-    await utimes(path, 1, 1);
-    while (Date.now() < end);
-    // Looked at after the busy loop: only the other thread could have written.
-    const { mtimeMs } = (await import('node:fs')).statSync(path);
-    expect(Date.now() - mtimeMs).toBeLessThan(60_000);
+    // The thread may still be starting.
+    await expect.poll(() => statSync(path).mtimeMs, { timeout: 20_000 }).toBeGreaterThan(2_000);
+    utimesSync(path, 1, 1);
+    const end = Date.now() + 10_000;
+    while (statSync(path).mtimeMs < 2_000 && Date.now() < end);
+    // This thread gave nothing else a turn: only the other one can have written.
+    expect(Date.now() - statSync(path).mtimeMs).toBeLessThan(60_000);
     lock.assertHeld();
     await lock.release();
   });

@@ -131,14 +131,13 @@ describe('a build that is killed', () => {
     const store = new SnapshotStore(root);
     for (const [seed, killAt] of [
       [2, 'point end'],
-      [3, 'publish end'],
-      [4, 'published'],
+      [3, 'published'],
     ] as const) {
       expect((await build(root, seed, killAt)).signal).toBe('SIGKILL');
       const opened = await store.open();
       expect(opened.components.get('habits')?.state['weights']?.data[0]).toBe(seed);
     }
-    expect((await build(root, 5)).signal).toBeNull();
+    expect((await build(root, 4)).signal).toBeNull();
   });
 });
 
@@ -162,7 +161,6 @@ describe.runIf(process.platform !== 'win32')('a disk without room', () => {
   // `ulimit -f` counts kilobytes; the system then refuses to write on with EFBIG. 100,000 floats take 391.
   test.each([
     [0, 'no parts', undefined],
-    [1, '', undefined],
     [390, '', undefined],
     [1, 'no parts', 'write items.safetensors start'],
     [390, 'no parts', 'write habits.safetensors start'],
@@ -173,7 +171,6 @@ describe.runIf(process.platform !== 'win32')('a disk without room', () => {
     expect(failed.steps.at(-1)).toBe(lastStep);
     expect((await new SnapshotStore(root).open()).id).toBe(published);
     await expectNothingHalfWritten([published]);
-    expect((await build(root, 2)).code).toBeUndefined();
   });
 });
 

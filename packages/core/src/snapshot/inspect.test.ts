@@ -200,6 +200,29 @@ describe('diffSnapshots', () => {
     expect(JSON.stringify(difference)).not.toContain('secret');
   });
 
+  test('compares items by id, not by row', async () => {
+    const before = await write(
+      {
+        items: [
+          { id: 'b', price: 1 },
+          { id: 'c', price: 2 },
+        ],
+      },
+      [],
+    );
+    // Row by row the prices are the same; c moved to the first row and its price changed, d is new.
+    const after = await write(
+      {
+        items: [
+          { id: 'c', price: 1 },
+          { id: 'd', price: 2 },
+        ],
+      },
+      [],
+    );
+    expect(diffSnapshots(before, after).items.changedFields).toEqual([{ field: 'price', items: 1 }]);
+  });
+
   test('shows ten ids at most', async () => {
     const many = await write({ items: Array.from({ length: 30 }, (_, item) => ({ id: String(100 + item) })) }, []);
     const one = await write({ items: [{ id: '115' }] }, []);

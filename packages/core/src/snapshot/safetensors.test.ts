@@ -70,7 +70,7 @@ describe('safetensors', () => {
         expect(Object.keys(found).sort()).toEqual(Object.keys(tensors).sort());
         for (const [key, values] of entries) expect(found[key]).toEqual(tensor(values));
       }),
-      { numRuns: 200 },
+      { numRuns: 80 },
     );
   });
 

@@ -403,11 +403,12 @@ describe('SnapshotStore', () => {
     const first = await writeAndPublish(contentsOf(1));
     const seen: string[] = [];
     const stop = store.watchCurrent((id) => seen.push(id), { intervalMs: 10 });
-    await sleep(40);
+    // Long enough for the first look, which only learns what is current.
+    await sleep(200);
     const second = await writeAndPublish(contentsOf(2));
-    await expect.poll(() => seen).toEqual([second]);
+    await expect.poll(() => seen, { timeout: 20_000 }).toEqual([second]);
     await store.publish(first);
-    await expect.poll(() => seen).toEqual([second, first]);
+    await expect.poll(() => seen, { timeout: 20_000 }).toEqual([second, first]);
     stop();
     await store.publish(second);
     await sleep(50);
