@@ -8,7 +8,12 @@ import type { ItemExplanation } from './types.js';
 interface GivenReason {
   readonly component: string;
   readonly reason: Reason;
+  /** The reason's own strength, times how high its component placed the item: a good reason for rank 200 is not why it is here. */
+  readonly weight: number;
 }
+
+/** The rank an item counts as having with a component that scored it and did not propose it. */
+const scoredOnlyRank = 100;
 
 /**
  * Why each item of a result is there: facts for the pipeline's author and one sentence for the shopper.
@@ -23,7 +28,7 @@ export function explainResult(
   const expression = surface.value?.source ?? 'reciprocal rank fusion of the sources';
   return Array.from(result.rows, (_, place) => {
     const detail = result.details?.[place];
-    const reasons = (given[place] ?? []).sort((left, right) => (right.reason.strength ?? 0.5) - (left.reason.strength ?? 0.5));
+    const reasons = (given[place] ?? []).sort((left, right) => right.weight - left.weight);
     const sentences = reasons.map(({ component, reason }) => ({
       component,
       code: reason.code,
@@ -57,8 +62,10 @@ function collectReasons(engine: Engine, surface: AssembledSurface, result: RunRe
       for (let place = 0; place < rows.length; place++) {
         const reason = reasons[place];
         if (reason === undefined) continue;
-        const proposed = result.details?.[place]?.sources.some((source) => source.name === name) === true;
-        if (proposed || scorerNames.has(name)) collected[place]?.push({ component: name, reason });
+        const proposal = result.details?.[place]?.sources.find((source) => source.name === name);
+        if (proposal === undefined && !scorerNames.has(name)) continue;
+        const rank = proposal?.rank ?? scoredOnlyRank;
+        collected[place]?.push({ component: name, reason, weight: (reason.strength ?? 0.5) / Math.log2(1 + rank) });
       }
     } catch (error) {
       engine.services.logger.warn('a component failed while explaining', { node: name, error: (error as Error).name });

@@ -143,7 +143,9 @@ export class RequestState implements RequestView {
     this.#queryVectors.set(feature, vector);
   }
 
+  /** Adds a warning; a component that stands in two stages says the same thing once. */
   warn(code: string, message: string, count?: number, at?: Warning['at']): void {
+    if (this.warnings.some((known) => known.code === code && known.message === message)) return;
     this.warnings.push({ code, message, ...(count === undefined ? {} : { count }), ...(at === undefined ? {} : { at }) });
   }
 
