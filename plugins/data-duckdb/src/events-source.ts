@@ -3,9 +3,9 @@ import { recloomError } from '@recloom/plugin-api';
 import type { Engine } from './duckdb-engine.js';
 import type { EventsOptions } from './options.js';
 import { readError } from './read-error.js';
-import { type Mapper, SourceReader, type Staged, type StagePlan, sourceFingerprint, stagedTable } from './source-reader.js';
+import { type Mapper, SourceReader, type StageColumn, type Staged, sourceFingerprint, stagedTable } from './source-reader.js';
 import { quoteText } from './sql-text.js';
-import { numberSql, textSql, timeSql } from './value-sql.js';
+import { numberSql, type ReadValue, type SqlValue, textSql, timeSql } from './value-sql.js';
 
 /** Rows per batch: large enough that a batch costs nothing, small enough to be freed soon. */
 const batchRows = 32_768;
@@ -42,8 +42,7 @@ export class EventsSource implements DataSource {
       reader.checkShare(staged, staged.bad);
       if (staged.rowsKept === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'events' });
 
-      const dictionaries = new Map<CategoryName, readonly string[]>();
-      for (const name of this.#categories()) dictionaries.set(name, await makeDictionary(reader.engine, name, signal));
+      const dictionaries = await makeDictionaries(reader.engine, this.#categories(), signal);
       context.progress(0.7, 'dictionaries');
       const weightByType = this.#weightByType(dictionaries.get('type') ?? []);
       this.#report = reportOf(staged, await this.#weightWarnings(reader.engine, dictionaries.get('type') ?? [], signal));
@@ -77,30 +76,27 @@ export class EventsSource implements DataSource {
     return this.#options.weight !== undefined || this.#options.weights !== undefined;
   }
 
-  async #plan(reader: SourceReader, mapper: Mapper, signal: AbortSignal): Promise<StagePlan> {
+  async #plan(reader: SourceReader, mapper: Mapper, signal: AbortSignal): Promise<StageColumn[]> {
     const options = this.#options;
-    const columns: { name: string; sql: string }[] = [];
-    const unreadable: { label: string; condition: string }[] = [];
+    const columns: StageColumn[] = [];
     for (const name of this.#categories()) {
       const mapping = options[name];
       if (mapping === undefined || (typeof mapping === 'object' && 'value' in mapping)) continue;
-      columns.push({ name, sql: textSql(await mapper.value(name, mapping)) });
+      const value = await mapper.value(name, mapping);
+      columns.push({ name, sql: textSql(value), label: value.label, ...(name === 'item' ? { required: 'item' } : {}) });
     }
-    const missing = [{ label: 'item', condition: `(${columns.find((column) => column.name === 'item')?.sql}) IS NULL` }];
     if (options.time !== undefined) {
       const value = await mapper.value('time', options.time);
-      const time = timeSql(value, await reader.typed.timeNotation(value, mapper.columns, signal), options.decimal);
-      columns.push({ name: 'time', sql: time.sql });
-      if (time.bad !== undefined) unreadable.push({ label: value.label, condition: time.bad });
-      missing.push({ label: 'time', condition: `(${time.sql}) IS NULL` });
+      const notation = await reader.typed.timeNotation(value, (scan) => mapper.from(scan), signal);
+      const time = timeSql(value, notation, options.decimal);
+      columns.push({ name: 'time', sql: time.sql, label: value.label, ...dropUnreadable(time, value), required: 'time' });
     }
     if (options.weight !== undefined) {
       const value = await mapper.value('weight', options.weight);
       const weight = numberSql(value, options.decimal);
-      columns.push({ name: 'weight', sql: weight.sql });
-      if (weight.bad !== undefined) unreadable.push({ label: value.label, condition: weight.bad });
+      columns.push({ name: 'weight', sql: weight.sql, label: value.label, ...dropUnreadable(weight, value) });
     }
-    return { columns, unreadable, missing };
+    return columns;
   }
 
   #weightByType(types: readonly string[]): Float64Array {
@@ -197,6 +193,10 @@ export class EventsSource implements DataSource {
   }
 }
 
+function dropUnreadable(read: ReadValue, value: SqlValue): Pick<StageColumn, 'readFrom' | 'unreadable'> {
+  return read.fallible ? { readFrom: value, unreadable: 'drop' } : {};
+}
+
 /** Arrays of one batch, handed over to the receiver when it is full. */
 class BatchBuffers {
   readonly capacity: number;
@@ -229,16 +229,33 @@ function dictionaryType(name: CategoryName): string {
   return `dictionary_${name}`;
 }
 
-/** Makes an enum type of the column's values, so that DuckDB does the encoding; gives the values, ascending by bytes. */
-async function makeDictionary(engine: Engine, name: CategoryName, signal: AbortSignal): Promise<readonly string[]> {
-  const values: (string | null)[] = [];
-  const distinct = `SELECT DISTINCT "${name}" AS value FROM ${stagedTable} WHERE reason = 0 AND "${name}" IS NOT NULL ORDER BY value`;
-  const [row] = await engine.rows(`SELECT count(*) AS n FROM ${stagedTable} WHERE reason = 0 AND "${name}" IS NOT NULL`, signal);
-  if (Number(row?.['n'] ?? 0) === 0) return [];
-  await engine.run(`CREATE TYPE "${dictionaryType(name)}" AS ENUM (${distinct})`, signal);
-  for await (const chunk of engine.chunks(`SELECT unnest(enum_range(CAST(NULL AS "${dictionaryType(name)}")))`, signal))
-    chunk.copyTexts(0, values, values.length);
-  return values as string[];
+/**
+ * Makes enum types of the columns' values, so that DuckDB does the encoding; gives the values, ascending by bytes. A column without
+ * any value gets none.
+ */
+async function makeDictionaries(
+  engine: Engine,
+  names: readonly CategoryName[],
+  signal: AbortSignal,
+): Promise<Map<CategoryName, readonly string[]>> {
+  const dictionaries = new Map<CategoryName, readonly string[]>();
+  const [counts] = await engine.rows(
+    `SELECT ${names.map((name) => `count("${name}") AS "${name}"`).join(', ')} FROM ${stagedTable} WHERE reason = 0`,
+    signal,
+  );
+  for (const name of names) {
+    const values: (string | null)[] = [];
+    dictionaries.set(name, values as string[]);
+    if (Number(counts?.[name] ?? 0) === 0) continue;
+    const type = `"${dictionaryType(name)}"`;
+    await engine.run(
+      `CREATE TYPE ${type} AS ENUM (SELECT DISTINCT "${name}" AS value FROM ${stagedTable} WHERE reason = 0 AND "${name}" IS NOT NULL ORDER BY value)`,
+      signal,
+    );
+    for await (const chunk of engine.chunks(`SELECT unnest(enum_range(CAST(NULL AS ${type})))`, signal))
+      chunk.copyTexts(0, values, values.length);
+  }
+  return dictionaries;
 }
 
 function reportOf(staged: Staged, more: readonly Warning[]): DataReport {

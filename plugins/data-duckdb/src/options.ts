@@ -86,7 +86,7 @@ const common = {
     .record(z.string(), z.enum(['text', 'number', 'time', 'boolean']))
     .default({})
     .describe(
-      "What a text file's column is inside SQL, by column. Default: read from the first 20,480 rows. Ids that are mapped directly are always read as they stand.",
+      "What a text file's column is inside SQL, by column. Default: read from the first 10,240 rows. Ids that are mapped directly are always read as they stand.",
     ),
   timeZone: timeZone.default('UTC').describe('IANA zone of times that name none. Default UTC.'),
   timeFormat: z

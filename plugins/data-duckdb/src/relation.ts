@@ -8,7 +8,7 @@ import { quoteIdentifier, quoteText, quoteTextList } from './sql-text.js';
 import { detectTimeNotation, plainNumberSql, type SqlValue, type TimeNotation, timeSql, typeClass } from './value-sql.js';
 
 /** Rows that are looked at to tell what a column holds. */
-export const sampleRows = 20_480;
+export const sampleRows = 10_240;
 const headCharacters = 1 << 18;
 
 /** What a text file's column is inside SQL. */
@@ -116,6 +116,8 @@ async function openCsv(engine: Engine, files: readonly InputFile[], options: Sou
           `columns = {${columns}}`,
           `nullstr = ${quoteTextList(options.nullStrings.length > 0 ? options.nullStrings : [''])}`,
           `encoding = ${quoteText(options.encoding)}`,
+          // The default of 32 MB makes unpacking and parsing take turns, and a sample read most of a file.
+          'buffer_size = 8000000',
           'store_rejects = true',
           'rejects_limit = 0',
           `rejects_table = ${quoteText(`rejects_${tag}`)}`,
@@ -229,7 +231,7 @@ export class TypedColumns {
       if (told === undefined) open.push(column);
       else this.#kinds.set(column.name, told);
       if (told === 'time') {
-        const notation = await this.timeNotation(column.raw, [], signal);
+        const notation = await this.timeNotation(column.raw, (scan) => `(${scan})`, signal);
         this.#times.set(column.name, timeSql(column.raw, notation, this.#options.decimal).sql);
       }
     }
@@ -240,16 +242,13 @@ export class TypedColumns {
   }
 
   /**
-   * How a value's times are written; `columns` are the typed columns its SQL uses.
+   * How a value's times are written. `wrap` makes a FROM entry, in which the value's SQL holds, of a scan.
    *
    * @throws DATA_DUCKDB_TIME_AMBIGUOUS
    */
-  async timeNotation(value: SqlValue, columns: readonly string[], signal: AbortSignal | undefined): Promise<TimeNotation> {
+  async timeNotation(value: SqlValue, wrap: (scan: string) => string, signal: AbortSignal | undefined): Promise<TimeNotation> {
     if (typeClass(value.type) === 'time') return { kind: 'timestamp' };
-    const rows = {
-      first: this.from(columns, `SELECT * FROM ${await this.sample(signal)}`),
-      all: this.from(columns, this.#relation.scan('times')),
-    };
+    const rows = { first: wrap(`SELECT * FROM ${await this.sample(signal)}`), all: wrap(this.#relation.scan('times')) };
     return detectTimeNotation(this.#engine, value, rows, this.#options.timeFormat, signal);
   }
 
@@ -278,10 +277,10 @@ export class TypedColumns {
         const plain = plainNumberSql(raw, this.#options.decimal);
         return {
           name: column.name,
-          bad: `(coalesce(trim(${raw}) <> '', false) AND ${typed} IS NULL)`,
+          bad: `CASE WHEN ${typed} IS NULL THEN coalesce(trim(${raw}) <> '', false) ELSE ${this.kind(column.name) === 'number' ? `NOT isfinite(${typed})` : 'false'} END`,
           fraction:
             this.kind(column.name) === 'integer'
-              ? `(contains(${plain}, '.') AND TRY_CAST(${plain} AS DOUBLE) IS DISTINCT FROM CAST(${typed} AS DOUBLE))`
+              ? `CASE WHEN contains(${plain}, '.') THEN TRY_CAST(${plain} AS DOUBLE) IS DISTINCT FROM CAST(${typed} AS DOUBLE) ELSE false END`
               : undefined,
         };
       });
@@ -299,10 +298,11 @@ export class TypedColumns {
   /** Only the typed columns, under their names: what a query sees. */
   view(scan: string): string {
     if (!this.#relation.isText) return scan;
-    return `SELECT ${this.#relation.columns.map((column) => `${this.#typedSql(column)} AS ${quoteIdentifier(column.name)}`).join(', ')} FROM (${scan})`;
+    return `SELECT ${this.#relation.columns.map((column) => `${this.#typedSql(column, true)} AS ${quoteIdentifier(column.name)}`).join(', ')} FROM (${scan})`;
   }
 
-  #typedSql(column: RelationColumn): string {
+  /** Numbers that are not finite stay as they are where `fallible` sees them; a query must not meet them. */
+  #typedSql(column: RelationColumn, finite = false): string {
     const raw = column.raw.sql;
     const plain = plainNumberSql(raw, this.#options.decimal);
     switch (this.kind(column.name)) {
@@ -311,7 +311,9 @@ export class TypedColumns {
       case 'integer':
         return `TRY_CAST(${plain} AS BIGINT)`;
       case 'number':
-        return `CASE WHEN isfinite(TRY_CAST(${plain} AS DOUBLE)) THEN TRY_CAST(${plain} AS DOUBLE) END`;
+        return finite
+          ? `CASE WHEN isfinite(TRY_CAST(${plain} AS DOUBLE)) THEN TRY_CAST(${plain} AS DOUBLE) END`
+          : `TRY_CAST(${plain} AS DOUBLE)`;
       case 'timestamp':
         return `TRY_CAST(${raw} AS TIMESTAMP)`;
       case 'timestamptz':

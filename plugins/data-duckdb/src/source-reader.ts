@@ -8,7 +8,7 @@ import { readError } from './read-error.js';
 import { openFiles, openSelect, type Relation, TypedColumns } from './relation.js';
 import { areRepeatable, type CheckedSql, checkExpression, checkQuery, missingColumn } from './sql-guard.js';
 import { quoteIdentifier, quoteText } from './sql-text.js';
-import type { SqlValue } from './value-sql.js';
+import { presentSql, type SqlValue } from './value-sql.js';
 
 /** Rows that could not be read, or were left out, with up to three places each. */
 export interface CountedRows {
@@ -23,13 +23,19 @@ export interface LinePlace {
   readonly line: number;
 }
 
-/** What a component stages: columns of its own making, and when a row cannot be used. */
-export interface StagePlan {
-  readonly columns: readonly { readonly name: string; readonly sql: string }[];
-  /** Rows with a value that cannot be read; they are dropped as "unreadable <label>". */
-  readonly unreadable: readonly { readonly label: string; readonly condition: string }[];
-  /** Rows without something they must have; they are dropped as "no <label>". */
-  readonly missing: readonly { readonly label: string; readonly condition: string }[];
+/** A column a component stages. */
+export interface StageColumn {
+  readonly name: string;
+  /** SQL over the mapper's values. */
+  readonly sql: string;
+  /** For messages. */
+  readonly label: string;
+  /** What it was read from, where that can fail. */
+  readonly readFrom?: SqlValue | undefined;
+  /** What happens to a value that cannot be read: its row is dropped, or it is null and counted in `<name>_bad`. */
+  readonly unreadable?: 'drop' | 'null';
+  /** Rows without it are dropped as "no <required>". */
+  readonly required?: string;
 }
 
 export interface Staged {
@@ -51,7 +57,7 @@ interface TextTable {
   mentioned: readonly string[];
 }
 
-type RowKind = 'rule' | 'bad' | 'missing' | 'duplicate';
+type RowKind = 'rule' | 'bad' | 'missing' | 'duplicate' | 'narrow';
 
 /** Name of the table that `stage` fills: the plan's columns and `reason` (0 = kept), in the order of the source. */
 export const stagedTable = 'staged';
@@ -65,7 +71,8 @@ export class SourceReader {
   readonly #query: CheckedSql | undefined;
   #relation: Relation;
   #typed: TypedColumns;
-  readonly #verified: Promise<void>;
+  /** Numbers of physical lines, where the check of a compressed file gave them. */
+  readonly #verified: Promise<(number | undefined)[]>;
   readonly #signal: AbortSignal;
 
   private constructor(
@@ -86,7 +93,7 @@ export class SourceReader {
     this.#relation = relation;
     this.#typed = typed;
     this.#signal = signal;
-    this.#verified = Promise.all(files.map((file) => verifyCompression(file, signal))).then(() => undefined);
+    this.#verified = Promise.all(files.map((file) => verifyCompression(file, signal)));
     // Awaited after staging, which runs meanwhile.
     this.#verified.catch(() => undefined);
   }
@@ -144,18 +151,13 @@ export class SourceReader {
     return this.#typed;
   }
 
-  /** A FROM entry in which every expression over `columns` can be evaluated. */
-  from(columns: readonly string[], tag: string): string {
-    return this.#typed.from(columns, this.#relation.scan(tag));
-  }
-
   /**
    * Reads everything into the table `staged`, counts what was left out and why, and says which lines.
    *
    * @throws RECLOOM_DAT_TOO_MANY_BAD when more than `maxBadShare` of the rows cannot be read.
    * @throws RECLOOM_DAT_EMPTY when there were no rows at all.
    */
-  async stage(makePlan: (mapper: Mapper) => Promise<StagePlan>, progress: DataReadContext['progress']): Promise<Staged> {
+  async stage(makePlan: (mapper: Mapper) => Promise<readonly StageColumn[]>, progress: DataReadContext['progress']): Promise<Staged> {
     try {
       for (let attempt = 0; ; attempt++) {
         const staged = await this.#stageOnce(makePlan, progress, attempt);
@@ -170,59 +172,69 @@ export class SourceReader {
   }
 
   async #stageOnce(
-    makePlan: (mapper: Mapper) => Promise<StagePlan>,
+    makePlan: (mapper: Mapper) => Promise<readonly StageColumn[]>,
     progress: DataReadContext['progress'],
     attempt: number,
   ): Promise<Staged | undefined> {
     const { engine, options } = this;
     const signal = this.#signal;
     const mapper = new Mapper(this, signal);
+    const where = options.where === undefined ? undefined : await mapper.condition('where', options.where);
     const rules: { readonly label: string; readonly condition: string }[] = [];
-    if (options.where !== undefined) {
-      rules.push({ label: 'where', condition: `NOT coalesce(${await mapper.condition('where', options.where)}, false)` });
-    }
     for (const [index, rule] of options.drop.entries()) {
-      rules.push({ label: rule.reason, condition: `coalesce(${await mapper.condition(`drop[${index}].where`, rule.where)}, false)` });
+      rules.push({ label: rule.reason, condition: await mapper.condition(`drop[${index}].where`, rule.where) });
     }
     const plan = await makePlan(mapper);
-    if (mapper.changed) {
-      // A later expression changed what a column is, so earlier ones must be looked at again.
-      return undefined;
-    }
-    const columns = mapper.columns;
-    const fallible = this.#typed.fallible(columns);
+    // A later expression can change what a column is; then the earlier ones must be looked at again.
+    if (mapper.changed) return undefined;
+
+    const fallible = this.#typed.fallible(mapper.columns);
     const reasons: { readonly label: string; readonly kind: RowKind; readonly column?: string }[] = [{ label: '', kind: 'rule' }];
     const cases: string[] = [];
     const add = (label: string, kind: RowKind, condition: string, column?: string): void => {
       cases.push(`WHEN ${condition} THEN ${reasons.length}`);
       reasons.push({ label, kind, ...(column === undefined ? {} : { column }) });
     };
-    const fractionsAt = reasons.length;
-    for (const entry of fallible) if (entry.fraction !== undefined) add('', 'bad', entry.fraction, entry.name);
-    const fractionsEnd = reasons.length;
+    const unread = (column: StageColumn, value: SqlValue): string =>
+      `CASE WHEN ${stagedName(column.name)} IS NULL THEN ${presentSql(value)} ELSE false END`;
+    for (const entry of fallible) if (entry.fraction !== undefined) add('', 'narrow', entry.fraction, entry.name);
+    if (where !== undefined) add('where', 'rule', `NOT ${where}`);
     for (const rule of rules) add(rule.label, 'rule', rule.condition);
     for (const entry of fallible) add(entry.name, 'bad', entry.bad);
-    for (const entry of plan.unreadable) add(entry.label, 'bad', entry.condition);
-    for (const entry of plan.missing) add(`no ${entry.label}`, 'missing', entry.condition);
+    // Unknown is not true; but where a value that cannot be read makes it unknown, that is the reason to give.
+    if (where !== undefined) add('where', 'rule', `${where} IS NULL`);
+    for (const column of plan) {
+      if (column.readFrom !== undefined && column.unreadable === 'drop') add(column.label, 'bad', unread(column, column.readFrom));
+    }
+    for (const column of plan)
+      if (column.required !== undefined) add(`no ${column.required}`, 'missing', `${stagedName(column.name)} IS NULL`);
     const duplicateReason = reasons.length;
     reasons.push({ label: 'exact duplicate', kind: 'duplicate' });
 
     const tag = `stage${attempt}`;
-    const selected = plan.columns.map((column) => `${column.sql} AS ${quoteIdentifier(column.name)}`);
-    selected.push(`CAST(${cases.length === 0 ? '0' : `CASE ${cases.join(' ')} ELSE 0 END`} AS USMALLINT) AS reason`);
     const exact = options.deduplicate === 'exact';
+    const selected: string[] = [];
+    for (const column of plan) {
+      selected.push(`${stagedName(column.name)} AS ${quoteIdentifier(column.name)}`);
+      if (column.readFrom !== undefined && column.unreadable === 'null')
+        selected.push(`${unread(column, column.readFrom)} AS ${quoteIdentifier(`${column.name}_bad`)}`);
+    }
+    selected.push(`CAST(${cases.length === 0 ? '0' : `CASE ${cases.join(' ')} ELSE 0 END`} AS USMALLINT) AS reason`);
     if (exact) selected.push(`hash(${this.#relation.columns.map((column) => column.raw.sql).join(', ')}) AS content`);
+    // Read first, judge after: so that nothing is computed twice.
+    const read = plan.map((column) => `, ${column.sql} AS ${stagedName(column.name)}`).join('');
     await engine.run(
-      `CREATE OR REPLACE TEMP TABLE ${stagedTable} AS SELECT ${selected.join(', ')} FROM ${this.from(columns, tag)}`,
+      `CREATE OR REPLACE TEMP TABLE ${stagedTable} AS SELECT ${selected.join(', ')}
+       FROM (SELECT *${read} FROM ${mapper.from(this.#relation.scan(tag))})`,
       signal,
     );
     progress(0.6, 'read');
-    await this.#verified;
+    const [physicalLines] = await this.#verified;
     signal.throwIfAborted();
 
     if (exact) {
       // Equal hashes of all columns and equal staged values: for two different rows to be taken for one, 64 bits would have to agree by chance.
-      const keys = ['content', ...plan.columns.map((column) => quoteIdentifier(column.name))].join(', ');
+      const keys = ['content', ...plan.map((column) => quoteIdentifier(column.name))].join(', ');
       await engine.run(
         `UPDATE ${stagedTable} SET reason = ${duplicateReason} WHERE rowid IN (
            SELECT row FROM (SELECT rowid AS row, row_number() OVER (PARTITION BY ${keys} ORDER BY rowid) AS copy
@@ -239,10 +251,9 @@ export class SourceReader {
       counted.map((row) => [Number(row['reason']), { count: Number(row['n']), first: row['first'] as readonly number[] }]),
     );
     let tooNarrow = false;
-    for (let reason = fractionsAt; reason < fractionsEnd; reason++) {
-      const column = reasons[reason]?.column;
-      if (column === undefined || !counts.has(reason)) continue;
-      this.#typed.change(column, 'number');
+    for (const [index, reason] of reasons.entries()) {
+      if (reason.kind !== 'narrow' || reason.column === undefined || !counts.has(index)) continue;
+      this.#typed.change(reason.column, 'number');
       tooNarrow = true;
     }
     if (tooNarrow) return undefined;
@@ -256,7 +267,8 @@ export class SourceReader {
     if (rowsRead === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: `rows in ${this.#files.map((file) => file.display).join(', ')}` });
 
     const wanted = [...counts.entries()].filter(([reason]) => reason !== 0).flatMap(([, entry]) => entry.first);
-    const located = await locateRows(this.#relation, this.#query === undefined ? rejected : [], wanted, options);
+    const shape = this.#query === undefined && this.#files.length === 1 ? { rows: total, physicalLines } : undefined;
+    const located = await locateRows(this.#relation, this.#query === undefined ? rejected : [], wanted, options, shape);
     const oneFile = this.#files.length === 1;
     const lines = (places: readonly LinePlace[]): { readonly lines?: readonly number[] } =>
       oneFile && places.length > 0 ? { lines: places.map((place) => place.line) } : {};
@@ -293,7 +305,7 @@ export class SourceReader {
       dropped: mergeByReason(dropped),
       warnings,
       bad,
-      locate: async (rows) => (await locateRows(this.#relation, this.#query === undefined ? rejected : [], rows, options)).accepted,
+      locate: async (rows) => (await locateRows(this.#relation, this.#query === undefined ? rejected : [], rows, options, shape)).accepted,
     };
     return staged;
   }
@@ -371,11 +383,15 @@ export class SourceReader {
   }
 }
 
-/** Resolves what options name to SQL over one row, and remembers which columns were used as typed ones. */
+/**
+ * Resolves what options name to SQL over one row. Expressions get names of their own, so that each is computed once; their SQL holds
+ * over `from(scan)`.
+ */
 export class Mapper {
   readonly #reader: SourceReader;
   readonly #signal: AbortSignal;
   readonly #columns = new Set<string>();
+  readonly #expressions = new Map<string, { readonly name: string; readonly type: string }>();
   #changed = false;
 
   constructor(reader: SourceReader, signal: AbortSignal) {
@@ -393,6 +409,13 @@ export class Mapper {
     return [...this.#columns];
   }
 
+  /** A scan with the typed columns and the expressions asked for so far, as a FROM entry. */
+  from(scan: string): string {
+    const typed = this.#reader.typed.from(this.columns, scan);
+    const computed = [...this.#expressions].map(([sql, { name }]) => `${sql} AS ${quoteIdentifier(name)}`);
+    return computed.length === 0 ? typed : `(SELECT *, ${computed.join(', ')} FROM ${typed})`;
+  }
+
   /** @throws RECLOOM_DAT_COLUMN_MISSING, RECLOOM_DAT_QUERY_REFUSED */
   async value(option: string, mapping: ValueMapping): Promise<SqlValue> {
     if (typeof mapping === 'string') {
@@ -400,8 +423,7 @@ export class Mapper {
       if (column === undefined) throw missingColumn(mapping, this.#reader.columnNames);
       return column.raw;
     }
-    const { sql, type } = await this.#expression(`${option}.sql`, mapping.sql);
-    return { sql, type, label: option };
+    return { ...(await this.#expression(`${option}.sql`, mapping.sql)), label: option };
   }
 
   /** A column under its typed form: dates order as dates, numbers as numbers. */
@@ -409,11 +431,10 @@ export class Mapper {
     if (typeof mapping !== 'string') return this.value(option, mapping);
     const raw = await this.value(option, mapping);
     if (!this.#reader.relation.isText) return raw;
-    const { sql, type } = await this.#bind([mapping], quoteIdentifier(mapping));
-    return { sql, type, label: mapping };
+    return { sql: quoteIdentifier(mapping), type: await this.#bind([mapping], quoteIdentifier(mapping)), label: mapping };
   }
 
-  /** @throws RECLOOM_DAT_QUERY_REFUSED when it is not a condition. */
+  /** SQL of a BOOLEAN. @throws RECLOOM_DAT_QUERY_REFUSED when it is not a condition. */
   async condition(option: string, text: string): Promise<string> {
     const { sql, type } = await this.#expression(option, text);
     if (type !== 'BOOLEAN') throw recloomError('RECLOOM_DAT_QUERY_REFUSED', { why: `${option} is not a condition; it gives ${type}` });
@@ -423,35 +444,52 @@ export class Mapper {
   async #expression(option: string, text: string): Promise<{ readonly sql: string; readonly type: string }> {
     const { columnNames, engine } = this.#reader;
     const checked = await checkExpression(engine, option, text, columnNames);
-    return this.#bind(checked.columns, checked.sql);
+    let known = this.#expressions.get(checked.sql);
+    if (known === undefined) {
+      const type = await this.#bind(checked.columns, checked.sql, option);
+      known = { name: `__recloom_value_${this.#expressions.size}`, type };
+      this.#expressions.set(checked.sql, known);
+    }
+    return { sql: quoteIdentifier(known.name), type: known.type };
   }
 
-  async #bind(columns: readonly string[], sql: string): Promise<{ readonly sql: string; readonly type: string }> {
+  async #bind(columns: readonly string[], sql: string, option = ''): Promise<string> {
     const { engine, relation, typed } = this.#reader;
     for (const name of columns) this.#columns.add(name);
     await typed.decide(columns, this.#signal);
+    const [witness] = relation.columns;
     const describe = async (): Promise<string> => {
-      const [column] = await engine.describe(`SELECT ${sql} AS value FROM ${this.#reader.from(columns, 'bind')}`);
+      // The column beside it is a witness: an aggregate would not stand there without GROUP BY.
+      const from = typed.from(columns, relation.scan('bind'));
+      const [column] = await engine.describe(`SELECT ${sql} AS value${witness === undefined ? '' : `, ${witness.raw.sql}`} FROM ${from}`);
       return column?.type ?? 'VARCHAR';
     };
     try {
-      return { sql, type: await describe() };
+      return await describe();
     } catch (error) {
+      if (/must appear in the GROUP BY|aggregate/i.test((error as Error).message)) {
+        throw recloomError('RECLOOM_DAT_QUERY_REFUSED', { why: `${option} must not aggregate; use \`query\` for that` });
+      }
       // `InvoiceNo LIKE 'C%'` wants text although all invoices read so far are numbers.
-      const guesses = relation.isText ? columns.filter((name) => typed.kind(name) !== 'text' && typed.isGuess(name)) : [];
-      const before = new Map(guesses.map((name) => [name, typed.kind(name)]));
-      for (const name of guesses) {
+      for (const name of columns) {
+        const kind = typed.kind(name);
+        if (!relation.isText || kind === 'text' || !typed.isGuess(name)) continue;
         typed.change(name, 'text');
         const type = await describe().catch(() => undefined);
         if (type !== undefined) {
           this.#changed = true;
-          return { sql, type };
+          return type;
         }
+        typed.change(name, kind);
       }
-      for (const [name, kind] of before) typed.change(name, kind);
       throw readError(error, relation.files);
     }
   }
+}
+
+/** Names inside the staging statement must not meet the file's own. */
+function stagedName(name: string): string {
+  return quoteIdentifier(`__recloom_staged_${name}`);
 }
 
 async function resolveInputs(
@@ -564,9 +602,25 @@ async function locateRows(
   rejected: readonly RejectedLines[],
   rows: readonly number[],
   options: SourceOptions,
+  shape?: { readonly rows: number; readonly physicalLines: number | undefined } | undefined,
 ): Promise<{ readonly accepted: Map<number, LinePlace>; readonly rejected: Map<string, LinePlace> }> {
   const accepted = new Map<number, LinePlace>();
   const refused = new Map<string, LinePlace>();
+  const [only] = relation.lineFiles;
+  const headerLines = relation.dialect.header ? 1 : 0;
+  const allRefused = rejected.flatMap((entry) => entry.records).sort((left, right) => left - right);
+  const isOneLineEach = shape !== undefined && shape.physicalLines === headerLines + shape.rows + allRefused.length;
+  if (only !== undefined && relation.lineFiles.length === 1 && isOneLineEach) {
+    // As many lines as records: each record is one line, and the file need not be read again.
+    let before = 0;
+    for (const row of [...new Set(rows)].sort((left, right) => left - right)) {
+      while (before < allRefused.length && (allRefused[before] as number) <= row + 1 + headerLines + before) before++;
+      accepted.set(row, { file: only, line: row + 1 + headerLines + before });
+    }
+    for (const record of rejected.flatMap((entry) => entry.records.slice(0, 3)))
+      refused.set(`${only.path}\n${record}`, { file: only, line: record });
+    return { accepted, rejected: refused };
+  }
   let wanted = [...new Set(rows)].sort((left, right) => left - right);
   let before = 0;
   for (const file of relation.lineFiles) {

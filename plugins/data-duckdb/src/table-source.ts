@@ -17,8 +17,8 @@ import {
   type CountedRows,
   type Mapper,
   SourceReader,
+  type StageColumn,
   type Staged,
-  type StagePlan,
   sourceFingerprint,
   stagedTable,
 } from './source-reader.js';
@@ -69,7 +69,7 @@ export class TableSource implements DataSource {
       const staged = await reader.stage(async (mapper) => {
         const planned = await this.#plan(reader, mapper, signal);
         fields = planned.fields;
-        return planned.plan;
+        return planned.columns;
       }, context.progress);
       const { bad, warnings } = await this.#unreadableFields(reader, fields, staged, signal);
       this.#report = {
@@ -102,10 +102,14 @@ export class TableSource implements DataSource {
     return sourceFingerprint(this.#kind, this.#options, this.#directory, signal);
   }
 
-  async #plan(reader: SourceReader, mapper: Mapper, signal: AbortSignal): Promise<{ readonly plan: StagePlan; readonly fields: Field[] }> {
+  async #plan(
+    reader: SourceReader,
+    mapper: Mapper,
+    signal: AbortSignal,
+  ): Promise<{ readonly columns: StageColumn[]; readonly fields: Field[] }> {
     const options = this.#options;
-    const id = textSql(await mapper.value('id', options.id));
-    const columns: { name: string; sql: string }[] = [{ name: 'id', sql: id }];
+    const id = await mapper.value('id', options.id);
+    const columns: StageColumn[] = [{ name: 'id', sql: textSql(id), label: id.label, required: 'id' }];
     const fields: Field[] = [];
     for (const [index, [name, mapping]] of Object.entries(options.fields).entries()) {
       const spec = fieldSpec(name, mapping, reader.columnNames);
@@ -115,13 +119,12 @@ export class TableSource implements DataSource {
       checkAggregate(name, type, aggregate);
       const read = await readAs(reader, mapper, value, type, options, spec.separator, signal);
       const staged = `field${index}`;
-      columns.push({ name: staged, sql: read.sql });
-      if (read.bad !== undefined) columns.push({ name: `${staged}_bad`, sql: `coalesce(${read.bad}, false)` });
-      fields.push({ name, staged, label: value.label, type, aggregate, fallible: read.bad !== undefined });
+      columns.push({ name: staged, sql: read.sql, label: value.label, ...(read.fallible ? { readFrom: value, unreadable: 'null' } : {}) });
+      fields.push({ name, staged, label: value.label, type, aggregate, fallible: read.fallible });
     }
-    if (options.orderBy !== undefined) columns.push({ name: 'place', sql: (await mapper.typedValue('orderBy', options.orderBy)).sql });
-    else columns.push({ name: 'place', sql: '0' });
-    return { plan: { columns, unreadable: [], missing: [{ label: 'id', condition: `(${id}) IS NULL` }] }, fields };
+    const place = options.orderBy === undefined ? '0' : (await mapper.typedValue('orderBy', options.orderBy)).sql;
+    columns.push({ name: 'place', sql: place, label: 'orderBy' });
+    return { columns, fields };
   }
 
   async #unreadableFields(
@@ -259,9 +262,9 @@ async function readAs(
     case 'list':
       return listSql(value, separator);
     case 'time':
-      return timeSql(value, await reader.typed.timeNotation(value, mapper.columns, signal), options.decimal);
+      return timeSql(value, await reader.typed.timeNotation(value, (scan) => mapper.from(scan), signal), options.decimal);
     default:
-      return { sql: `trim(${textSql(value)})`, bad: undefined };
+      return { sql: `trim(${textSql(value)})`, fallible: false };
   }
 }
 

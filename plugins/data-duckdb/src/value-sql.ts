@@ -11,10 +11,11 @@ export interface SqlValue {
   readonly label: string;
 }
 
-/** A value read as something: `bad` is true where there is a value and it cannot be read; undefined where that cannot happen. */
+/** A value read as something; null where there is none or it cannot be read. */
 export interface ReadValue {
   readonly sql: string;
-  readonly bad: string | undefined;
+  /** Whether a value can be there and not be readable. */
+  readonly fallible: boolean;
 }
 
 export type TypeClass = 'text' | 'number' | 'boolean' | 'time' | 'list' | 'other';
@@ -35,12 +36,15 @@ export function presentSql(value: SqlValue): string {
   return typeClass(value.type) === 'text' ? `coalesce(trim(${value.sql}) <> '', false)` : `${value.sql} IS NOT NULL`;
 }
 
+/** Every text above this one holds more than blanks: a comparison is many times cheaper than trim(). */
+const blanks = quoteText(' '.repeat(64));
+
 /** As text exactly as it stands; blank is null. Whole numbers of any numeric type are written without a decimal point. */
 export function textSql(value: SqlValue): string {
   const { sql } = value;
   switch (typeClass(value.type)) {
     case 'text':
-      return `CASE WHEN trim(${sql}) <> '' THEN CAST(${sql} AS VARCHAR) END`;
+      return `CASE WHEN ${sql} > ${blanks} THEN CAST(${sql} AS VARCHAR) WHEN trim(${sql}) <> '' THEN CAST(${sql} AS VARCHAR) END`;
     case 'number':
       return /^(FLOAT|DOUBLE|DECIMAL)/.test(value.type)
         ? `CASE WHEN ${sql} = trunc(${sql}) AND abs(${sql}) < 1e15 THEN CAST(CAST(${sql} AS BIGINT) AS VARCHAR) ELSE CAST(${sql} AS VARCHAR) END`
@@ -61,21 +65,21 @@ export function numberSql(value: SqlValue, decimal: '.' | ','): ReadValue {
   switch (typeClass(value.type)) {
     case 'number':
       return /^(FLOAT|DOUBLE)/.test(value.type)
-        ? { sql: `CASE WHEN isfinite(${sql}) THEN CAST(${sql} AS DOUBLE) END`, bad: undefined }
-        : { sql: `CAST(${sql} AS DOUBLE)`, bad: undefined };
+        ? { sql: `CASE WHEN isfinite(${sql}) THEN CAST(${sql} AS DOUBLE) END`, fallible: false }
+        : { sql: `CAST(${sql} AS DOUBLE)`, fallible: false };
     case 'boolean':
-      return { sql: `CAST(CAST(${sql} AS INTEGER) AS DOUBLE)`, bad: undefined };
+      return { sql: `CAST(CAST(${sql} AS INTEGER) AS DOUBLE)`, fallible: false };
     case 'time':
-      return { sql: millisecondsSql(`CAST(${sql} AS TIMESTAMPTZ)`), bad: undefined };
+      return { sql: millisecondsSql(`CAST(${sql} AS TIMESTAMPTZ)`), fallible: false };
     case 'text': {
       const cast = `TRY_CAST(${plainNumberSql(sql, decimal)} AS DOUBLE)`;
       return {
         sql: `CASE WHEN isfinite(${cast}) THEN ${cast} END`,
-        bad: `${presentSql(value)} AND NOT coalesce(isfinite(${cast}), false)`,
+        fallible: true,
       };
     }
     default:
-      return { sql: 'CAST(NULL AS DOUBLE)', bad: `${sql} IS NOT NULL` };
+      return { sql: 'CAST(NULL AS DOUBLE)', fallible: true };
   }
 }
 
@@ -84,13 +88,13 @@ export function booleanSql(value: SqlValue): ReadValue {
   const { sql } = value;
   switch (typeClass(value.type)) {
     case 'boolean':
-      return { sql, bad: undefined };
+      return { sql, fallible: false };
     case 'number':
-      return { sql: `${sql} <> 0`, bad: undefined };
+      return { sql: `${sql} <> 0`, fallible: false };
     default: {
       const word = `lower(trim(CAST(${sql} AS VARCHAR)))`;
       const read = `CASE WHEN ${word} IN ('true', 'yes', 'y', 't', 'on', '1') THEN true WHEN ${word} IN ('false', 'no', 'n', 'f', 'off', '0') THEN false END`;
-      return { sql: read, bad: `${presentSql(value)} AND (${read}) IS NULL` };
+      return { sql: read, fallible: true };
     }
   }
 }
@@ -104,7 +108,7 @@ export function listSql(value: SqlValue, separator: string): ReadValue {
            THEN TRY(CAST(CAST(${value.sql} AS JSON) AS VARCHAR[]))
            ELSE string_split(CAST(${value.sql} AS VARCHAR), ${quoteText(separator)}) END`;
   const entries = `list_filter(list_transform(${source}, lambda entry: trim(entry)), lambda entry: entry <> '')`;
-  return { sql: `list_sort(list_distinct(${entries}))`, bad: undefined };
+  return { sql: `list_sort(list_distinct(${entries}))`, fallible: false };
 }
 
 /** How times are written. */
@@ -121,7 +125,7 @@ function millisecondsSql(sql: string): string {
 /** As milliseconds since the epoch; a time without a zone is one of the session's zone. */
 export function timeSql(value: SqlValue, notation: TimeNotation, decimal: '.' | ','): ReadValue {
   const kind = typeClass(value.type);
-  if (kind === 'time') return { sql: millisecondsSql(`CAST(${value.sql} AS TIMESTAMPTZ)`), bad: undefined };
+  if (kind === 'time') return { sql: millisecondsSql(`CAST(${value.sql} AS TIMESTAMPTZ)`), fallible: false };
   if (notation.kind === 'epoch') {
     const number = numberSql(value, decimal);
     const scaled =
@@ -130,17 +134,17 @@ export function timeSql(value: SqlValue, notation: TimeNotation, decimal: '.' | 
         : notation.perSecond < 1000
           ? `(${number.sql}) * 1000`
           : `floor((${number.sql}) / ${notation.perSecond / 1000})`;
-    return { sql: scaled, bad: number.bad };
+    return { sql: scaled, fallible: number.fallible };
   }
-  const text = `trim(CAST(${value.sql} AS VARCHAR))`;
+  const text = kind === 'text' ? value.sql : `CAST(${value.sql} AS VARCHAR)`;
   const sql = millisecondsSql(instantSql(text, notation));
-  return { sql, bad: `${presentSql(value)} AND ${sql} IS NULL` };
+  return { sql, fallible: true };
 }
 
 function instantSql(text: string, notation: { readonly kind: 'timestamp' } | { readonly kind: 'format'; readonly format: string }): string {
   return notation.kind === 'timestamp'
     ? `TRY_CAST(${text} AS TIMESTAMPTZ)`
-    : `CAST(try_strptime(${text}, ${quoteText(notation.format)}) AS TIMESTAMPTZ)`;
+    : `CAST(try_strptime(trim(${text}), ${quoteText(notation.format)}) AS TIMESTAMPTZ)`;
 }
 
 const unitsPerSecond: Readonly<Record<string, number>> = { seconds: 1, milliseconds: 1e3, microseconds: 1e6, nanoseconds: 1e9 };
