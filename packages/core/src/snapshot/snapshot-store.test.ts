@@ -195,6 +195,8 @@ describe('SnapshotStore', () => {
     // Written is not published: not even the fallback takes it.
     await expect(store.open(undefined, { fallback: true })).rejects.toMatchObject({ code: 'RECLOOM_DAT_SNAPSHOT_MISSING' });
     await expect(store.open('0123456789abcdef')).rejects.toMatchObject({ code: 'RECLOOM_DAT_SNAPSHOT_MISSING' });
+    await store.parts.put('part', {});
+    await expect(store.open('parts')).rejects.toMatchObject({ code: 'RECLOOM_DAT_SNAPSHOT_MISSING' });
     await expect(store.open('../../etc')).rejects.toMatchObject({ code: 'RECLOOM_DAT_SNAPSHOT_MISSING' });
     await expect(store.publish('0123456789abcdef')).rejects.toMatchObject({ code: 'RECLOOM_DAT_SNAPSHOT_MISSING' });
     expect(await store.current()).toBeUndefined();
