@@ -1,7 +1,7 @@
 import { columnValue, type Reason } from '@recloom/plugin-api';
 import type { AssembledNode, AssembledSurface } from './assemble.js';
 import type { Engine } from './engine.js';
-import type { RunResult } from './run.js';
+import type { RunResult } from './run/run-types.js';
 import type { ItemExplanation } from './types.js';
 
 /** A reason with the component that gave it. */

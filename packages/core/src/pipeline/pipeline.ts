@@ -5,7 +5,8 @@ import { isThenable } from './deadline.js';
 import type { Engine } from './engine.js';
 import { explainResult, titleOf } from './explain.js';
 import { RequestState, surfaceOf, timeOf } from './request-state.js';
-import { type RunOptions, type RunResult, runBatch } from './run.js';
+import { runBatch } from './run/run-batch.js';
+import type { RunOptions, RunResult } from './run/run-types.js';
 import type { Answer, AnswerItem, Attributes, AttributeValue, EventInput, ItemInput, RecommendRequest, Trace } from './types.js';
 
 /** What `recommendMany` yields, in the order of the requests: an answer, or the error of that request alone. */
@@ -149,7 +150,7 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
       known: row >= 0,
       inAnswer: place > 0,
       place,
-      proposedBy: proposedBy.map(({ source, rank, score }) => ({ source, rank, score })),
+      proposedBy,
       removedBy,
       scores: trace?.scores ?? {},
       value: trace?.value,

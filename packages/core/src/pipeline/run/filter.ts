@@ -1,0 +1,122 @@
+import type { CandidateSet } from '../candidate-set.js';
+import { isThenable } from '../deadline.js';
+import type { RequestState } from '../request-state.js';
+import type { RemovalLedger, RunContext } from './run-context.js';
+
+/** Filters the first `limits.candidates` of each request; while too few are left, the next of the overflow. */
+export async function filterWithOverflow(run: RunContext, merged: CandidateSet): Promise<CandidateSet> {
+  const requests = run.states.length;
+  const cap = run.options.unlimited ? Number.POSITIVE_INFINITY : run.surface.planned.config.limits.candidates;
+  let overflowing = false;
+  for (let index = 0; index < requests; index++)
+    if ((merged.offsets[index + 1] as number) - (merged.offsets[index] as number) > cap) overflowing = true;
+  if (!overflowing) {
+    await filter(run, merged, run.states);
+    return merged;
+  }
+  const from = new Int32Array(requests);
+  const to = new Int32Array(requests);
+  for (let index = 0; index < requests; index++) {
+    from[index] = merged.offsets[index] as number;
+    to[index] = Math.min((from[index] as number) + cap, merged.offsets[index + 1] as number);
+  }
+  let kept = run.takeSet();
+  kept.takeSlice(merged, from, to);
+  await filter(run, kept, run.states);
+  for (;;) {
+    let more = false;
+    for (let index = 0; index < requests; index++) {
+      const found = (kept.offsets[index + 1] as number) - (kept.offsets[index] as number);
+      const start = to[index] as number;
+      const end = merged.offsets[index + 1] as number;
+      from[index] = start;
+      to[index] = found < (run.states[index] as RequestState).limit ? Math.min(start + cap, end) : start;
+      if ((to[index] as number) > start) more = true;
+    }
+    if (!more) return kept;
+    const next = run.takeSet();
+    next.takeSlice(merged, from, to);
+    await filter(run, next, run.states);
+    const both = run.takeSet();
+    both.takeBoth(kept, next);
+    kept = both;
+  }
+}
+
+export async function filter(run: RunContext, set: CandidateSet, states: readonly RequestState[]): Promise<void> {
+  removeExcluded(run, set, states);
+  for (const filter of run.surface.filters) {
+    if (set.count === 0) return;
+    if (!run.allows(filter.node, states)) continue;
+    const started = run.engine.services.monotonic();
+    const removed = set.removed.subarray(0, set.count);
+    removed.fill(0);
+    try {
+      const pending = filter.instance.filter(run.view(set, states), removed, run.deadline.signal);
+      if (isThenable(pending)) await run.deadline.wait(pending, filter.name, undefined);
+    } catch (error) {
+      // A filter that is late may still write into the mask it was given; nobody else may read that one.
+      set.removed = new Uint8Array(set.removed.length);
+      run.stageFailed(filter, error, 'filtering', states);
+      continue;
+    }
+    applyRemoval(run, set, states, filter.name, filter.instance.removalReasons);
+    run.time(filter.name, started);
+  }
+  for (const state of states) {
+    if (state.request.filter === undefined || set.count === 0) continue;
+    applyRequestFilter(run, set, states, state);
+  }
+}
+
+function removeExcluded(run: RunContext, set: CandidateSet, states: readonly RequestState[]): void {
+  const removed = set.removed.subarray(0, set.count);
+  let any = false;
+  for (let index = 0; index < states.length; index++) {
+    const { excluded } = states[index] as RequestState;
+    if (excluded.length === 0) continue;
+    if (!any) removed.fill(0);
+    any = true;
+    const rows = new Set(excluded);
+    for (let at = set.offsets[index] as number; at < (set.offsets[index + 1] as number); at++)
+      if (rows.has(set.rows[at] as number)) removed[at] = 1;
+  }
+  if (any) applyRemoval(run, set, states, 'request.exclude', ['excluded']);
+}
+
+function applyRequestFilter(run: RunContext, set: CandidateSet, states: readonly RequestState[], state: RequestState): void {
+  const expression = run.compileRequest(state.request.filter as string, 'boolean', 'filter');
+  const passes = new Float32Array(set.count);
+  expression.evaluate(run.view(set, states), passes);
+  const removed = set.removed.subarray(0, set.count);
+  removed.fill(0);
+  const index = states.indexOf(state);
+  for (let at = set.offsets[index] as number; at < (set.offsets[index + 1] as number); at++) if (passes[at] !== 1) removed[at] = 1;
+  applyRemoval(run, set, states, 'request.filter', ['condition']);
+}
+
+/** Counts what a filter took out, by reason, and drops it. */
+function applyRemoval(
+  run: RunContext,
+  set: CandidateSet,
+  states: readonly RequestState[],
+  filter: string,
+  reasons: readonly string[],
+): void {
+  let any = false;
+  for (let index = 0; index < states.length; index++) {
+    const ledger = run.removed[(states[index] as RequestState).index] as RemovalLedger;
+    for (let at = set.offsets[index] as number; at < (set.offsets[index + 1] as number); at++) {
+      const code = set.removed[at] as number;
+      if (code === 0) continue;
+      any = true;
+      const reason = reasons[code - 1] ?? 'unknown';
+      const key = `${filter} ${reason}`;
+      const entry = ledger.get(key);
+      if (entry === undefined) ledger.set(key, { filter, reason, count: 1 });
+      else entry.count++;
+      if (run.trace !== undefined && set.rows[at] === run.options.traceRow) run.trace.removedBy = { filter, reason };
+    }
+  }
+  if (any) set.compact();
+}

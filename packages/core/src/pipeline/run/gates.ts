@@ -1,0 +1,68 @@
+import { type Label, recloomError, requestLabels } from '@recloom/plugin-api';
+import type { AssembledSurface } from '../assemble.js';
+import { type Deadline, isThenable } from '../deadline.js';
+import type { Engine } from '../engine.js';
+import type { RequestState } from '../request-state.js';
+import { reportFailure } from './report-failure.js';
+
+const allGranted: ReadonlySet<Label> = new Set<Label>([...requestLabels, 'history', 'profile', 'location']);
+
+/** Asks the surface's gates what each request grants. A gate that fails or is late grants nothing beyond the request itself. */
+export async function openGates(
+  engine: Engine,
+  surface: AssembledSurface,
+  states: readonly RequestState[],
+  deadline: Deadline,
+): Promise<void> {
+  for (const state of states) {
+    if (surface.gates.length === 0) {
+      state.grant(grantsOfUngated(engine));
+      continue;
+    }
+    let granted: Set<Label> | undefined;
+    for (const gate of surface.gates) {
+      let labels: readonly Label[] = [];
+      try {
+        const answer =
+          gate.instance.gate?.({
+            surface: surface.name,
+            userId: state.request.user,
+            purposes: state.request.purposes,
+            signal: deadline.signal,
+          }) ?? [];
+        labels = isThenable(answer)
+          ? await deadline.wait(answer as PromiseLike<readonly Label[]>, gate.name, undefined)
+          : (answer as readonly Label[]);
+        if (!Array.isArray(labels))
+          throw recloomError('RECLOOM_LAW_SHAPE', { name: gate.name, expected: 'a list of labels', found: typeof labels });
+      } catch (error) {
+        deadline.throwIfAborted();
+        labels = [];
+        reportFailure(engine, state, gate.node, error, 'RECLOOM_PRV_FAILED_CLOSED', 'gate()');
+      }
+      const these = new Set(labels);
+      granted = granted === undefined ? these : new Set([...granted].filter((label) => these.has(label)));
+    }
+    for (const label of requestLabels) granted?.add(label);
+    state.grant(granted ?? new Set(requestLabels));
+  }
+}
+
+/** Without a gate the config's author decided that everything may be read. */
+function grantsOfUngated(engine: Engine): ReadonlySet<Label> {
+  const extra = Object.values(engine.plan.loaded.config.data.labels);
+  return extra.length === 0 ? allGranted : new Set([...allGranted, ...extra]);
+}
+
+/** Requests that grant the same run together; nearly always that is one group. */
+export function groupByGrant(states: readonly RequestState[]): readonly (readonly RequestState[])[] {
+  if (states.length === 1) return [states];
+  const groups = new Map<string, RequestState[]>();
+  for (const state of states) {
+    const key = `${[...state.granted_].sort().join()}|${state.session.length > 0 || state.items.length > 0}|${state.text === undefined}|${state.request.image === undefined}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [state]);
+    else group.push(state);
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,125 @@
+import { type CandidateBatch, type CompiledExpression, type RecloomError, recloomError } from '@recloom/plugin-api';
+import { type AssembledNode, type AssembledStage, type AssembledSurface, stampError } from '../assemble.js';
+import type { CandidateSet } from '../candidate-set.js';
+import type { Deadline } from '../deadline.js';
+import type { Engine } from '../engine.js';
+import type { RequestState } from '../request-state.js';
+import type { NodeTiming } from '../types.js';
+import { CandidateView } from './candidate-view.js';
+import { reportFailure } from './report-failure.js';
+import type { RunOptions, RunTrace } from './run-types.js';
+
+/** Removals of one request, by filter and reason. */
+export type RemovalLedger = Map<string, { filter: string; reason: string; count: number }>;
+
+/** What the stages of one run share: the requests of a group that grants the same, the deadline, the ledgers, scratch memory. */
+export class RunContext {
+  readonly engine: Engine;
+  readonly surface: AssembledSurface;
+  readonly states: readonly RequestState[];
+  readonly options: RunOptions;
+  readonly deadline: Deadline;
+  readonly timings: NodeTiming[] = [];
+  readonly sourceIndex = new Map<string, number>();
+  /** The ledgers, by place of the request. */
+  readonly removed: readonly RemovalLedger[];
+  readonly proposed: readonly Record<string, number>[];
+  readonly missing: readonly Record<string, number>[];
+  readonly withheld: number[];
+  readonly merged: number[];
+  readonly trace: RunTrace | undefined;
+  /** Finished score and feature columns of the candidates that are scored. */
+  readonly finished = new Map<string, Float32Array>();
+  readonly #sets: CandidateSet[] = [];
+  #lastView: CandidateView | undefined;
+
+  constructor(engine: Engine, surface: AssembledSurface, states: readonly RequestState[], options: RunOptions, deadline: Deadline) {
+    this.engine = engine;
+    this.surface = surface;
+    this.states = states;
+    this.options = options;
+    this.deadline = deadline;
+    for (let index = 0; index < states.length; index++) (states[index] as RequestState).index = index;
+    for (const [index, source] of surface.allSources.entries()) this.sourceIndex.set(source.name, index);
+    this.removed = states.map(() => new Map());
+    this.proposed = states.map(() => ({}));
+    this.missing = states.map(() => ({}));
+    this.withheld = states.map(() => 0);
+    this.merged = states.map(() => 0);
+    this.trace =
+      options.traceRow < 0
+        ? undefined
+        : { proposedBy: [], removedBy: undefined, scores: {}, value: undefined, placeByValue: undefined, rankers: [] };
+  }
+
+  /** Gives the scratch memory back; nothing of it may be used afterwards. */
+  release(): void {
+    for (const set of this.#sets) this.engine.giveSet(set);
+    this.#sets.length = 0;
+  }
+
+  takeSet(): CandidateSet {
+    const set = this.engine.takeSet(this.surface.allSources.length);
+    this.#sets.push(set);
+    return set;
+  }
+
+  /** The same grants hold for the whole group, so the first request speaks for all. */
+  allows(node: AssembledNode, states: readonly RequestState[]): boolean {
+    const first = states[0];
+    if (first === undefined || first.mayRead(node.planned.reads)) return true;
+    // A stranger has nothing to refuse; only a named user is told that something was left out.
+    const missing = node.planned.reads.filter((label) => !first.granted(label));
+    const { name, reference } = node.planned;
+    for (const state of states) {
+      if (state.request.user === undefined) continue;
+      state.warn(
+        'RECLOOM_PRV_NOT_GRANTED',
+        recloomError('RECLOOM_PRV_NOT_GRANTED', { name, labels: missing.join(', ') }).message,
+        undefined,
+        { node: name, component: reference },
+      );
+    }
+    return false;
+  }
+
+  /** The columns of a set as components see them; made again only when the set has changed. */
+  view(set: CandidateSet, requests: readonly RequestState[]): CandidateBatch {
+    let view = this.#lastView;
+    if (view === undefined || view.set !== set || view.requests !== requests || view.count !== set.count) {
+      view = new CandidateView(set, requests, this.surface, this.finished);
+      this.#lastView = view;
+    }
+    return view;
+  }
+
+  compileRequest(text: string, result: 'number' | 'boolean', what: string): CompiledExpression {
+    try {
+      return this.engine.compile(text, result);
+    } catch (error) {
+      throw recloomError('RECLOOM_RUN_REQUEST', { why: `"${what}" is wrong: ${(error as Error).message}` }, { cause: error });
+    }
+  }
+
+  required(node: AssembledNode, error: unknown, what: string): RecloomError {
+    const cause = stampError(error, node.planned, this.engine.plan, what);
+    return recloomError('RECLOOM_RUN_REQUIRED_FAILED', { name: node.planned.name }, { cause, at: cause.at });
+  }
+
+  time(node: string, started: number): void {
+    this.timings.push({ node, milliseconds: this.engine.services.monotonic() - started });
+  }
+
+  /** A stage failed: throws when the config says so, else every request is warned and goes on without it. */
+  stageFailed(stage: AssembledStage<unknown>, error: unknown, what: string, states: readonly RequestState[] = this.states): void {
+    this.deadline.throwIfAborted();
+    if (stage.planned.onError === 'fail') throw this.required(stage.node, error, what);
+    for (const state of states) reportFailure(this.engine, state, stage.node, error, 'RECLOOM_RUN_NODE_FAILED', what);
+  }
+}
+
+/** Keeps a promise to await later; that it fails before anybody awaits it is no unhandled rejection. */
+export function track(pending: Promise<void>[], promise: Promise<void>): void {
+  promise.catch(() => undefined);
+  pending.push(promise);
+}
