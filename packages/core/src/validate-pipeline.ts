@@ -1,7 +1,6 @@
-import { type RecloomError, recloomError } from '@recloom/plugin-api';
 import { fieldsOf, readPipelineData } from './build/build-pipeline.js';
 import type { Dataset } from './data/dataset.js';
-import { expressionProblems, expressionsFor } from './pipeline/assemble.js';
+import { checkExpressions } from './pipeline/check-expressions.js';
 import type { Plan } from './pipeline/plan.js';
 import { type ConfigSource, type HostOptions, openWorkspace } from './workspace.js';
 
@@ -32,22 +31,12 @@ export async function validatePipeline(source: ConfigSource, options: ValidateOp
   if (options.data !== false) {
     dataset = await readPipelineData(source, options);
     plan = workspace.plan(fieldsOf(dataset));
-    checkExpressions(plan, dataset);
-  }
-  return { plan, dataset, components: plan.nodes.length, surfaces: [...plan.surfaces.keys()] };
-}
-
-/** Compiles the value of every surface and reports all that are wrong. Expressions in options are checked when their component is made. */
-function checkExpressions(plan: Plan, dataset: Dataset): void {
-  const expressions = expressionsFor(plan, dataset.items);
-  const problems: RecloomError[] = [];
-  for (const [name, surface] of plan.surfaces) {
-    if (surface.config.value === undefined) continue;
+    const services = await workspace.services();
     try {
-      expressions.compile(surface.config.value, 'number');
-    } catch (error) {
-      problems.push(...expressionProblems(error, plan, name));
+      await checkExpressions(plan, dataset, services, options.signal ?? new AbortController().signal);
+    } finally {
+      await services.close();
     }
   }
-  if (problems.length > 0) throw recloomError('RECLOOM_CFG_INVALID', { count: problems.length, file: plan.loaded.file }, { problems });
+  return { plan, dataset, components: plan.nodes.length, surfaces: [...plan.surfaces.keys()] };
 }

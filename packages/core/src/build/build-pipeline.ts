@@ -1,9 +1,10 @@
-import { type Clock, type Column, type ColumnType, clockToken, type DataSource, type Warning } from '@recloom/plugin-api';
+import { type Clock, type Column, type ColumnType, clockToken, type DataSource, RecloomError, type Warning } from '@recloom/plugin-api';
 import type { ColumnarTable, Dataset } from '../data/dataset.js';
 import { readDataset } from '../data/read-dataset.js';
 import type { ServiceContainer } from '../di/container.js';
-import { createNode, stampError } from '../pipeline/assemble.js';
-import type { Plan } from '../pipeline/plan.js';
+import { createNode, stampError, stampWarning } from '../pipeline/assemble.js';
+import { checkExpressions, findOption } from '../pipeline/check-expressions.js';
+import type { Plan, PlannedNode } from '../pipeline/plan.js';
 import { type ConfigSource, type HostOptions, openWorkspace, type Workspace } from '../workspace.js';
 import { type BuildObserver, type BuildReport, silentObserver } from './build-report.js';
 import { fitComponents } from './fit-components.js';
@@ -44,6 +45,7 @@ export async function buildPipeline(source: ConfigSource, options: BuildOptions 
   try {
     const dataset = await readData(workspace, services, observer, signal);
     const plan = workspace.plan(fieldsOf(dataset));
+    await checkExpressions(plan, dataset, services, signal);
     const fitted = await fitComponents({
       plan,
       dataset,
@@ -124,11 +126,11 @@ async function readData(workspace: Workspace, services: ServiceContainer, observ
       signal,
       nowMs: clock.now(),
       progress: (kind, fraction, note) => observer.progress('read data', progressOf(kind, fraction, sources), note ?? kind),
-      warn: (warning) => observer.warn(warning),
-    }).catch((error: unknown) => {
-      signal.throwIfAborted();
-      const node = plan.data.events ?? plan.data.items;
-      throw node === undefined ? error : stampError(error, node, plan, 'read()');
+      warn: (warning, kind) => observer.warn(stampWarning(warning, plan.data[kind] as PlannedNode, plan)),
+      translate: (error, kind) => {
+        signal.throwIfAborted();
+        return dataError(error, plan.data[kind] as PlannedNode, plan);
+      },
     });
     observer.step('read data', 'end', {
       items: dataset.items.rowCount,
@@ -140,6 +142,30 @@ async function readData(workspace: Workspace, services: ServiceContainer, observ
   } finally {
     await container.close();
   }
+}
+
+/** An error of a data source at the very option it speaks of: the path or column that is named in its message. */
+function dataError(error: unknown, node: PlannedNode, plan: Plan): RecloomError {
+  const stamped = stampError(error, node, plan, 'read()');
+  const mentioned = findOption(plan.loaded, node.path, (option) => option.length > 1 && mentions(stamped.message, option));
+  if (mentioned === undefined) return stamped;
+  const { file, line, column } = plan.loaded.locate(mentioned);
+  return new RecloomError({
+    code: stamped.code,
+    message: stamped.message,
+    hint: stamped.hint,
+    retryable: stamped.retryable,
+    cause: stamped.cause,
+    problems: stamped.problems,
+    at: { ...stamped.at, file, ...(line > 0 ? { line, column } : {}) },
+  });
+}
+
+/** Whether a message names an option's value first of all: it opens with it, or with the words for a missing file or column and then it. */
+function mentions(message: string, option: string): boolean {
+  return ['', 'No file matches ', 'There is no column "'].some(
+    (opening) => message.startsWith(opening + option) && /^(?:["\s.:]|$)/.test(message.slice(opening.length + option.length)),
+  );
 }
 
 /** Sources are read one after the other: a third of three sources is a third of the step. */

@@ -20,7 +20,9 @@ export interface ReadDatasetOptions {
   /** The wall clock, in milliseconds: events more than a day later are impossible. */
   readonly nowMs: number;
   /** Told each warning once: those of the sources' own reports and those added here. They are in the reports as well. */
-  warn(warning: Warning): void;
+  warn(warning: Warning, source: DatasetSourceName): void;
+  /** Makes what is thrown of what went wrong with a source, e.g. to say where it is configured. */
+  translate?(error: unknown, source: DatasetSourceName): unknown;
 }
 
 /**
@@ -48,10 +50,14 @@ export async function readDataset(sources: DatasetSources, options: ReadDatasetO
   ): Promise<Builder | undefined> => {
     if (source === undefined) return undefined;
     const builder = create();
-    await forEachBatch(name, source, options, (batch) => builder.append(batch));
+    try {
+      await forEachBatch(name, source, options, (batch) => builder.append(batch));
+    } catch (error) {
+      throw options.translate?.(error, name) ?? error;
+    }
     const report = mergeReport(source.report(), builder);
     reports[name] = report;
-    for (const warning of report.warnings) options.warn(warning);
+    for (const warning of report.warnings) options.warn(warning, name);
     options.progress(name, 1);
     return builder;
   };

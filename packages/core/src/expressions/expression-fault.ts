@@ -7,6 +7,8 @@ import { type RecloomError, recloomError } from '@recloom/plugin-api';
 export class ExpressionFault extends Error {
   /** 0-based index into the text. */
   readonly offset: number;
+  /** The whole expression; empty until `toRecloomError` was called. */
+  text = '';
 
   constructor(why: string, offset: number) {
     super(why);
@@ -16,6 +18,7 @@ export class ExpressionFault extends Error {
 
   /** The coded error: names the place as a column, and as line and column when the text has several lines. */
   toRecloomError(text: string): RecloomError {
+    this.text = text;
     const before = text.slice(0, this.offset).split('\n');
     const column = (before.at(-1) as string).length + 1;
     const position = text.includes('\n') ? `line ${before.length}, column ${column}` : `column ${column}`;

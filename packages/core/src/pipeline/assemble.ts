@@ -262,6 +262,7 @@ export function stampError(error: unknown, planned: PlannedNode, plan: Plan, wha
   });
 }
 
-function stampWarning(warning: Warning, planned: PlannedNode, plan: Plan): Warning {
+/** The same warning with the component it is about. */
+export function stampWarning(warning: Warning, planned: PlannedNode, plan: Plan): Warning {
   return { ...warning, at: { pipeline: plan.loaded.config.name, node: planned.name, component: planned.reference, ...warning.at } };
 }

@@ -178,7 +178,11 @@ export class RequestState implements RequestView {
       if (typeof event?.item !== 'string') throw recloomError('RECLOOM_RUN_REQUEST', { why: 'every session event needs an "item"' });
       const itemRow = this.engine.items.rowOf(event.item);
       if (itemRow < 0) unknown();
-      else known.push({ itemRow, type: event.type, timeMs: timeOf(event.time) });
+      else {
+        const timeMs = timeOf(event.time);
+        // The clock of a guest's browser may run ahead of ours; what they just did is not the future.
+        known.push({ itemRow, type: event.type, timeMs: timeMs === undefined ? undefined : Math.min(timeMs, this.asOfMs) });
+      }
     }
     return known;
   }

@@ -1,0 +1,89 @@
+import { expressionsToken, isRecloomError, type RecloomError, type Table } from '@recloom/plugin-api';
+import { ProblemCollector } from '../config/problems.js';
+import type { ConfigPath, LoadedConfig } from '../config/types.js';
+import type { ServiceContainer } from '../di/container.js';
+import { createNode, expressionProblems, expressionsFor, stampError } from './assemble.js';
+import type { Plan, PlannedNode } from './plan.js';
+
+/** The tables that expressions are checked against. */
+export interface ExpressionTables {
+  readonly items: Table;
+  readonly users: Table;
+}
+
+/**
+ * Compiles the value of every surface and makes, for a moment, every unfitted component that compiles expressions of its own
+ * (`rules/where`), so that a build does not publish what a pipeline could not open.
+ *
+ * @throws RECLOOM_CFG_INVALID with every expression that is wrong, each at its character in the config
+ */
+export async function checkExpressions(
+  plan: Plan,
+  tables: ExpressionTables,
+  services: ServiceContainer,
+  signal: AbortSignal,
+): Promise<void> {
+  const expressions = expressionsFor(plan, tables.items);
+  const collector = new ProblemCollector(plan.loaded);
+  for (const [name, surface] of plan.surfaces) {
+    if (surface.config.value === undefined) continue;
+    try {
+      expressions.compile(surface.config.value, 'number');
+    } catch (error) {
+      for (const problem of expressionProblems(error, plan, name)) collector.addFound(problem);
+    }
+  }
+  const container = services.assembly([[expressionsToken, expressions]]);
+  const options = { plan, ...tables, states: new Map(), features: new Map(), signal, warn: () => undefined };
+  try {
+    for (const node of plan.nodes) {
+      if (!compilesExpressions(node)) continue;
+      try {
+        await createNode(node, container, options);
+      } catch (error) {
+        signal.throwIfAborted();
+        addOptionProblem(collector, error, node, plan);
+      }
+    }
+  } finally {
+    await container.close();
+  }
+  collector.throwIfAny();
+}
+
+function compilesExpressions({ definition, inputs }: PlannedNode): boolean {
+  // A component that reads features can only be made once they are there.
+  const readsFeatures = [...inputs.values()].some(({ entries }) => entries.some((entry) => entry.kind === 'feature'));
+  return (
+    definition.fit === undefined && !readsFeatures && Object.values(definition.needs).some((token) => token.id === expressionsToken.id)
+  );
+}
+
+function addOptionProblem(collector: ProblemCollector, error: unknown, node: PlannedNode, plan: Plan): void {
+  const text = isRecloomError(error) ? (error.cause as { readonly text?: unknown } | undefined)?.text : undefined;
+  const path = typeof text === 'string' ? findOption(plan.loaded, node.path, (option) => option === text) : undefined;
+  if (path === undefined) collector.addFound(stampError(error, node, plan, 'create()'));
+  else collector.addError(error, path);
+}
+
+/** The path of the first text in a component's options that meets a condition. */
+export function findOption(loaded: LoadedConfig, path: ConfigPath, wanted: (option: string) => boolean): ConfigPath | undefined {
+  let node: unknown = loaded.config;
+  for (const step of [...path, 'with']) node = (node as Record<string | number, unknown> | undefined)?.[step];
+  const search = (value: unknown, at: ConfigPath): ConfigPath | undefined => {
+    if (typeof value === 'string') return wanted(value) ? at : undefined;
+    if (typeof value !== 'object' || value === null) return undefined;
+    const entries: Iterable<[string | number, unknown]> = Array.isArray(value) ? value.entries() : Object.entries(value);
+    for (const [key, child] of entries) {
+      const found = search(child, [...at, key]);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  };
+  return search(node, [...path, 'with']);
+}
+
+/** The problems of an error: those it collects, or itself. */
+export function problemsOf(error: RecloomError): readonly RecloomError[] {
+  return error.problems.length > 0 ? error.problems : [error];
+}
