@@ -39,7 +39,7 @@ const packages: readonly Package[] = ['packages', 'plugins'].flatMap((folder) =>
 );
 const plugins = packages.filter((entry) => dirname(entry.directory).endsWith('plugins'));
 const byName = (name: string): Package => packages.find((entry) => entry.name === name) as Package;
-const isTest = (file: string): boolean => file.endsWith('.test.ts') || basename(file).startsWith('test-') || file.includes('/test-support/');
+const isTest = (file: string): boolean => /\.(?:test|test-support|fixture)\.ts$/.test(file) || file.includes('/src/broken/');
 
 /** Comments out, so that an import in an example is not one. */
 function code(file: string): string {

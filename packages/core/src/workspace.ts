@@ -1,10 +1,18 @@
 import { join, resolve } from 'node:path';
-import { type ColumnType, isRecloomError, type PluginDefinition, type Provided, RecloomError, recloomError } from '@recloom/plugin-api';
+import {
+  type ColumnType,
+  isRecloomError,
+  type PluginDefinition,
+  type Provided,
+  type RecloomError,
+  recloomError,
+} from '@recloom/plugin-api';
 import { type LoadConfigOptions, parseConfig } from './config/load-config.js';
 import { ProblemCollector } from './config/problems.js';
 import type { LoadedConfig } from './config/types.js';
 import type { ServiceContainer } from './di/container.js';
 import { checkProvided, coreTokenIds, defaultServices } from './di/services.js';
+import { earlyExpressionProblems } from './pipeline/check-expressions.js';
 import { type Plan, planPipeline } from './pipeline/plan.js';
 import { PluginLoader } from './plugins/load-plugins.js';
 import { SnapshotStore } from './snapshot/snapshot-store.js';
@@ -47,13 +55,13 @@ export async function openWorkspace(source: ConfigSource, host: HostOptions = {}
     ...(host.directory === undefined ? {} : { directory: host.directory }),
     ...(host.env === undefined ? {} : { env: host.env as NodeJS.ProcessEnv }),
   };
-  const { loaded, problems, broken, collector } = await parseConfig(source as string | Record<string, unknown>, options);
+  const { loaded, broken, collector } = await parseConfig(source as string | Record<string, unknown>, options);
   if (loaded === undefined) {
     collector.throwIfAny();
     throw recloomError('RECLOOM_CFG_READ', { file: typeof source === 'string' ? source : '<object>', why: 'it has no usable content' });
   }
   const loader = new PluginLoader({ directory: loaded.directory, listed: loaded.config.plugins, handedIn: host.plugins ?? [] });
-  const failures = await loadPlugins(loaded, loader);
+  const failures = await loadPlugins(loaded, loader, collector);
   const tokens = new Set([...coreTokenIds, ...provided.map(([token]) => token.id)]);
   const root = join(resolve(loaded.directory, loaded.config.snapshot.directory ?? '.recloom'), loaded.config.name);
   const plan: Workspace['plan'] = (fields) => {
@@ -61,13 +69,14 @@ export async function openWorkspace(source: ConfigSource, host: HostOptions = {}
     const result = planPipeline(loaded, {
       plugin: (id) =>
         known.get(id)?.definition ?? failures.get(id) ?? recloomError('RECLOOM_CFG_UNKNOWN_PLUGIN', { plugin: id, tried: id }),
-      pluginIds: [...known.keys()],
+      pluginIds: [...known.keys(), ...loader.installed()],
       tokens,
       broken,
       ...(fields === undefined ? {} : { fields }),
     });
-    const all = new ProblemCollector(loaded, problems);
+    const all = new ProblemCollector(loaded, collector.problems);
     for (const problem of result.problems) all.addFound(problem);
+    if (fields === undefined) for (const problem of earlyExpressionProblems(result.plan, broken)) all.addFound(problem);
     all.throwIfAny();
     return result.plan;
   };
@@ -93,20 +102,16 @@ export async function openWorkspace(source: ConfigSource, host: HostOptions = {}
   };
 }
 
-/** Loads the plugin of every ref in the config; the failures by plugin id. */
-async function loadPlugins(loaded: LoadedConfig, loader: PluginLoader): Promise<ReadonlyMap<string, RecloomError>> {
+/** Loads the plugin of every ref in the config; the failures by plugin id. What is wrong with a listed plugin goes to `collector`. */
+async function loadPlugins(
+  loaded: LoadedConfig,
+  loader: PluginLoader,
+  collector: ProblemCollector,
+): Promise<ReadonlyMap<string, RecloomError>> {
   const failures = new Map<string, RecloomError>();
   const listed = await loader.loadListed();
   for (const [index, problem] of listed.entries()) {
-    if (problem === undefined) continue;
-    const { file, line, column } = loaded.locate(['plugins', index]);
-    throw new RecloomError({
-      code: problem.code,
-      message: problem.message,
-      hint: problem.hint,
-      cause: problem.cause,
-      at: { file, ...(line > 0 ? { line, column } : {}) },
-    });
+    if (problem !== undefined) collector.addError(problem, ['plugins', index]);
   }
   const { data, components } = loaded.config;
   const nodes = [data.items, data.events, data.users, ...Object.values(components)];

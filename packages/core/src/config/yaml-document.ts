@@ -68,7 +68,11 @@ export function readYaml(content: string, file: string): ReadDocument {
   const faults = [...document.errors, ...document.warnings];
   const placeholder = placeholderInFlow(text, faults[0]?.pos[0]);
   if (placeholder !== undefined) syntax('inside { } or [ ], put ${env:…} in quotes', placeholder);
-  else for (const fault of faults.slice(0, mostSyntaxErrors)) syntax(explain(fault.message), fault.pos[0]);
+  else {
+    // One mistake, such as a bracket left open, makes the library say the same of every line that follows.
+    const firstOfKind = faults.filter((fault, index) => faults.findIndex((other) => other.message === fault.message) === index);
+    for (const fault of firstOfKind.slice(0, mostSyntaxErrors)) syntax(explain(fault.message), fault.pos[0]);
+  }
   // A half-understood text would be followed by problems that are none.
   if (problems.length > 0) return { root: undefined, problems };
   const reader = new NodeReader(source, problems);

@@ -294,7 +294,7 @@ export interface BuiltDataset {
 }
 
 /**
- * Joins what was collected; `catalogue` is the one the events were checked against, if any.
+ * Joins what was collected; `catalogue` is the one the events were checked against, if any; `reports` are for the messages.
  *
  * @throws RECLOOM_DAT_EMPTY without items, or when an events source left no event.
  */
@@ -302,13 +302,22 @@ export function finishDataset(
   catalogue: ColumnarTable | undefined,
   events: EventsBuilder | undefined,
   users: TableBuilder | undefined,
+  reports: Readonly<Partial<Record<DatasetSourceName, DataReport>>> = {},
 ): BuiltDataset {
   const itemTable = catalogue ?? createTable((events?.itemIds() ?? []).sort());
-  if (itemTable.rowCount === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'items' });
+  if (itemTable.rowCount === 0) throw emptyError('items', reports.items ?? reports.events);
   const userTable = (users ?? new TableBuilder('users')).finish(events?.userIds() ?? []);
   const history = (events ?? new EventsBuilder(itemTable, 0)).finish(itemTable, userTable);
-  if (events !== undefined && history.eventCount === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'events' });
+  if (events !== undefined && history.eventCount === 0) throw emptyError('events', reports.events);
   return { items: itemTable, users: userTable, history, lastEventMs: lastEventMs(history) };
+}
+
+/** Says what became of the rows: there is no build report to look at when a build stops. */
+function emptyError(what: string, report: DataReport | undefined): Error {
+  const reasons = report?.dropped.map(({ count, reason }) => `${count} × ${reason}`).join(', ') ?? '';
+  const rows =
+    report === undefined ? '' : ` (${report.rowsRead} row${report.rowsRead === 1 ? '' : 's'} read${reasons && `; left out: ${reasons}`})`;
+  return recloomError('RECLOOM_DAT_EMPTY', { what: `${what} left${rows}` });
 }
 
 /** The time of the last event in milliseconds; 0 without events. */

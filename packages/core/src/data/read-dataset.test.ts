@@ -315,14 +315,14 @@ describe('readDataset', () => {
     const item = { rowCount: 1, columns: { id: text(['a']) } };
     await expect(read({ items: sourceOf([empty]) })).rejects.toMatchObject({
       code: 'RECLOOM_DAT_EMPTY',
-      message: 'There are no items left to work with.',
+      message: 'There are no items left (0 rows read).',
     });
     await expect(read({ items: sourceOf([]) })).rejects.toMatchObject({ code: 'RECLOOM_DAT_EMPTY' });
     await expect(read({ events: sourceOf([empty]) })).rejects.toMatchObject({ code: 'RECLOOM_DAT_EMPTY' });
     await expect(read({})).rejects.toMatchObject({ code: 'RECLOOM_DAT_EMPTY' });
     await expect(read({ items: sourceOf([item]), events: sourceOf([empty]) })).rejects.toMatchObject({
       code: 'RECLOOM_DAT_EMPTY',
-      message: 'There are no events left to work with.',
+      message: 'There are no events left (0 rows read).',
     });
     // A catalogue alone is enough for a shop that has only just opened.
     const alone = await read({ items: sourceOf([item]) });

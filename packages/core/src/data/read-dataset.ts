@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { DataBatch, DataReport, DataSource, Warning } from '@recloom/plugin-api';
 import type { Dataset } from './dataset.js';
-import { type DatasetSourceName, EventsBuilder, finishDataset, mergeReport, TableBuilder } from './dataset-builder.js';
+import { type BuiltDataset, type DatasetSourceName, EventsBuilder, finishDataset, mergeReport, TableBuilder } from './dataset-builder.js';
 
 export type { DatasetSourceName } from './dataset-builder.js';
 
@@ -65,8 +65,13 @@ export async function readDataset(sources: DatasetSources, options: ReadDatasetO
   const users = await read('users', sources.users, () => new TableBuilder('users'));
   const catalogue = items?.finish();
   const events = await read('events', sources.events, () => new EventsBuilder(catalogue, options.nowMs));
-  const built = finishDataset(catalogue, events, users);
-  return { ...built, hash: await hashOfSources(sources, options.signal), reports };
+  let built: BuiltDataset;
+  try {
+    built = finishDataset(catalogue, events, users, reports);
+  } catch (error) {
+    throw options.translate?.(error, events === undefined ? 'items' : 'events') ?? error;
+  }
+  return { ...built, hash: await hashOfSources(sources, options), reports };
 }
 
 async function forEachBatch(
@@ -84,11 +89,16 @@ async function forEachBatch(
   options.signal.throwIfAborted();
 }
 
-async function hashOfSources(sources: DatasetSources, signal: AbortSignal): Promise<string> {
+async function hashOfSources(sources: DatasetSources, options: ReadDatasetOptions): Promise<string> {
   const hash = createHash('sha256');
   for (const name of ['items', 'events', 'users'] as const) {
     const source = sources[name];
-    if (source !== undefined) hash.update(`${name} ${await source.fingerprint(signal)}\n`);
+    if (source === undefined) continue;
+    try {
+      hash.update(`${name} ${await source.fingerprint(options.signal)}\n`);
+    } catch (error) {
+      throw options.translate?.(error, name) ?? error;
+    }
   }
   return hash.digest('hex');
 }

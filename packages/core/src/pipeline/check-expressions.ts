@@ -1,7 +1,8 @@
-import { expressionsToken, isRecloomError, type RecloomError, type Table } from '@recloom/plugin-api';
+import { type ContractName, expressionsToken, isRecloomError, type RecloomError, type Table } from '@recloom/plugin-api';
 import { ProblemCollector } from '../config/problems.js';
 import type { ConfigPath, LoadedConfig } from '../config/types.js';
 import type { ServiceContainer } from '../di/container.js';
+import { createExpressions } from '../expressions/create-expressions.js';
 import { createNode, expressionProblems, expressionsFor, stampError } from './assemble.js';
 import type { Plan, PlannedNode } from './plan.js';
 
@@ -51,6 +52,45 @@ export async function checkExpressions(
   collector.throwIfAny();
 }
 
+/**
+ * What is wrong with the values of the surfaces as far as that can be told before the data are read: those that read an item's
+ * field wait for them. A component that could not be planned, or is in `broken`, counts as giving every column of its name.
+ */
+export function earlyExpressionProblems(plan: Plan, broken: ReadonlySet<string>): readonly RecloomError[] {
+  const planned = new Map(plan.nodes.map((node) => [node.name, node]));
+  const unplanned = [...Object.keys(plan.loaded.config.components).filter((name) => !planned.has(name)), ...broken];
+  const giving = (contract: ContractName): string[] => [
+    ...[...planned.values()].filter((node) => node.definition.provides.includes(contract)).map((node) => node.name),
+    ...unplanned,
+  ];
+  const expressions = createExpressions({
+    items: noItems,
+    sources: giving('source'),
+    scores: giving('scorer'),
+    features: giving('extractor'),
+  });
+  const problems: RecloomError[] = [];
+  for (const [name, surface] of plan.surfaces) {
+    const { value } = surface.config;
+    if (value === undefined || /\bitem\b/.test(value)) continue;
+    try {
+      expressions.compile(value, 'number');
+    } catch (error) {
+      problems.push(...expressionProblems(error, plan, name));
+    }
+  }
+  return problems;
+}
+
+const noItems: Table = {
+  rowCount: 0,
+  fields: [],
+  version: 0,
+  idOf: () => '',
+  rowOf: () => -1,
+  column: () => undefined,
+};
+
 function compilesExpressions({ definition, inputs }: PlannedNode): boolean {
   // A component that reads features can only be made once they are there.
   const readsFeatures = [...inputs.values()].some(({ entries }) => entries.some((entry) => entry.kind === 'feature'));
@@ -81,9 +121,4 @@ export function findOption(loaded: LoadedConfig, path: ConfigPath, wanted: (opti
     return undefined;
   };
   return search(node, [...path, 'with']);
-}
-
-/** The problems of an error: those it collects, or itself. */
-export function problemsOf(error: RecloomError): readonly RecloomError[] {
-  return error.problems.length > 0 ? error.problems : [error];
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { datasetFromArrays } from '../data/dataset-from-arrays.js';
 import { openPipeline } from '../open-pipeline.js';
 import type { Pipeline } from './pipeline.js';
-import { type TestBehaviour, testPlugin } from './test-plugin.js';
+import { type TestBehaviour, testPlugin } from './test-plugin.test-support.js';
 
 const day = 86_400_000;
 

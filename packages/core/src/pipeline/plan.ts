@@ -319,7 +319,7 @@ class Planner {
     const missing = /received undefined/.test(issue.message);
     if (missing) this.#report('RECLOOM_CFG_MISSING_KEY', { key: issuePath.join('.') || 'with' }, at, 'value', name, node.use);
     else
-      this.#report('RECLOOM_CFG_TYPE', { key: issuePath.join('.') || 'with', why: lowerFirst(issue.message) }, at, 'value', name, node.use);
+      this.#report('RECLOOM_CFG_TYPE', { key: issuePath.join('.') || 'with', why: plainIssue(issue.message) }, at, 'value', name, node.use);
   }
 
   #planInputs(name: string, node: ComponentNode, definition: ComponentDefinition, path: ConfigPath): PlannedNode['inputs'] {
@@ -548,6 +548,21 @@ function propertyNames(definition: ComponentDefinition, path: readonly (string |
   return Object.keys((schema?.['properties'] as Record<string, unknown> | undefined) ?? {});
 }
 
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
+/** A schema's message without its own jargon: "Invalid input: expected number, received string" → "expected a number, found a text". */
+function plainIssue(message: string): string {
+  const plain = message
+    .replace(/^Invalid (?:input|option): /, '')
+    .replace(/\bexpected (number|string|boolean|object|array|record)\b/, (_, type: string) => `expected ${schemaWords[type]}`)
+    .replace(/\breceived (\w+)$/, (_, type: string) => `found ${schemaWords[type] ?? type}`)
+    .replace(/^Too (?:small|big): (expected .*)$/, '$1');
+  return plain.charAt(0).toLowerCase() + plain.slice(1);
 }
+
+const schemaWords: Readonly<Record<string, string>> = {
+  number: 'a number',
+  string: 'a text',
+  boolean: 'true or false',
+  object: 'a mapping of keys',
+  record: 'a mapping of keys',
+  array: 'a list',
+};

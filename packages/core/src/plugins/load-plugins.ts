@@ -1,5 +1,5 @@
 import { isRecloomError, type PluginDefinition, pluginApiVersion, type RecloomError, recloomError } from '@recloom/plugin-api';
-import { coreDirectory, resolveImport } from './resolve-package.js';
+import { coreDirectory, installedPackages, resolveImport } from './resolve-package.js';
 
 /** A plugin and where it came from: the URL of its package, or `handed in`. */
 export interface LoadedPlugin {
@@ -36,7 +36,10 @@ export class PluginLoader {
         const url = resolveImport(specifier, this.#directories());
         try {
           if (url === undefined)
-            throw recloomError('RECLOOM_CFG_UNKNOWN_PLUGIN', { plugin: specifier, tried: this.#directories().join(', ') });
+            throw recloomError('RECLOOM_CFG_UNKNOWN_PLUGIN', {
+              plugin: specifier,
+              tried: "from the config's folder and the working folder",
+            });
           const definition = await importPlugin(specifier, url);
           this.#byId.set(definition.id, { definition, origin: url });
         } catch (error) {
@@ -75,6 +78,12 @@ export class PluginLoader {
   /** Everything loaded so far, by id. */
   loaded(): ReadonlyMap<string, LoadedPlugin> {
     return this.#byId;
+  }
+
+  /** Ids of the plugins whose packages can be found by name, loaded or not, in ascending order: for suggestions. */
+  installed(): readonly string[] {
+    const ids = installedPackages(this.#directories()).flatMap((name) => /^(?:@recloom\/|recloom-)plugin-(.+)$/.exec(name)?.[1] ?? []);
+    return [...new Set(ids)].sort();
   }
 
   #directories(): readonly string[] {

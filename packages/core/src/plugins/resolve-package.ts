@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -61,4 +61,26 @@ function importEntry(packageDirectory: string): string | undefined {
 /** The folder of this file: packages that core itself can see (a global install of the CLI) are found from here. */
 export function coreDirectory(): string {
   return dirname(fileURLToPath(import.meta.url));
+}
+
+/** Names of the packages in every node_modules that one of `directories` sees, walking up, in no particular order. Only those of the scope @recloom and those that begin with `recloom-`. */
+export function installedPackages(directories: readonly string[]): readonly string[] {
+  const names = new Set<string>();
+  for (const directory of directories) {
+    for (let current = resolve(directory); ; current = dirname(current)) {
+      const modules = join(current, 'node_modules');
+      for (const name of namesIn(modules)) if (name.startsWith('recloom-')) names.add(name);
+      for (const name of namesIn(join(modules, '@recloom'))) names.add(`@recloom/${name}`);
+      if (current === dirname(current)) break;
+    }
+  }
+  return [...names];
+}
+
+function namesIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
 }
