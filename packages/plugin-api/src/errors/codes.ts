@@ -90,7 +90,7 @@ export const errorCodes = {
   },
   RECLOOM_CFG_READ: {
     message: ({ file, why }: { file: string; why: string }) => `The config file ${file} could not be read: ${why}.`,
-    hint: 'Check the path and its permissions.',
+    hint: 'Check the path and its permissions; a config is UTF-8 text.',
     audience: 'pipeline author',
   },
   RECLOOM_CFG_SURFACE_NEEDS: {
@@ -158,8 +158,8 @@ export const errorCodes = {
     audience: 'data owner',
   },
   RECLOOM_DAT_EMPTY: {
-    message: ({ what }: { what: string }) => `There are no ${what} left to work with.`,
-    hint: 'Look at the build report: it counts what was read and why rows were dropped.',
+    message: ({ what }: { what: string }) => `There are no ${what}.`,
+    hint: 'Look at the file, and at what `where`, `drop` and the mapping in the config leave out.',
     audience: 'data owner',
   },
   RECLOOM_DAT_ENCODING: {
@@ -200,8 +200,8 @@ export const errorCodes = {
     audience: 'pipeline author',
   },
   RECLOOM_DAT_QUERY_REFUSED: {
-    message: ({ why }: { why: string }) => `The query was refused: ${why}.`,
-    hint: 'Give one SELECT statement over the configured files.',
+    message: ({ why }: { why: string }) => `The SQL was refused: ${why}.`,
+    hint: 'Expressions read the columns of one row; `query` is one SELECT over `input` and the tables of `files`.',
     audience: 'data owner',
   },
   RECLOOM_DAT_SNAPSHOT_CORRUPT: {
