@@ -1,0 +1,127 @@
+import { isRecloomError, type RecloomError, type Warning } from '@recloom/plugin-api';
+import { exitCodeOf, exitCodes } from './exit-codes.js';
+import type { CliIo } from './io.js';
+import { type Style, styleOf } from './render/style.js';
+import { wrap } from './render/text.js';
+
+/** A problem with how the command was called. */
+export class UsageError extends Error {
+  readonly hint: string | undefined;
+
+  constructor(message: string, hint?: string) {
+    super(message);
+    this.name = 'UsageError';
+    this.hint = hint;
+  }
+}
+
+export interface ReportOptions {
+  /** One JSON document on stdout instead of text on stderr. */
+  readonly json: boolean;
+  /** Adds stack traces. */
+  readonly debug: boolean;
+}
+
+/** Tells a person (or with `json` a machine) what went wrong and returns the exit code. */
+export async function reportError(error: unknown, io: CliIo, options: ReportOptions): Promise<number> {
+  const exitCode = error instanceof UsageError ? exitCodes.usage : exitCodeOf(error, io.signal);
+  if (options.json) {
+    io.stdout.write(`${JSON.stringify({ error: errorAsJson(error, exitCode), exitCode })}\n`);
+    return exitCode;
+  }
+  const style = styleOf(io.stderr, io.env);
+  io.stderr.write(`${(await describe(error, exitCode, style)).join('\n')}\n`);
+  if (options.debug) for (const line of stacks(error)) io.stderr.write(`${style.dim(line)}\n`);
+  return exitCode;
+}
+
+function errorAsJson(error: unknown, exitCode: number): Record<string, unknown> {
+  if (exitCode === exitCodes.interrupted) return { code: 'RECLOOM_RUN_ABORTED', message: 'Interrupted.' };
+  if (isRecloomError(error)) return error.toJSON();
+  return {
+    code: error instanceof UsageError ? 'USAGE' : 'UNEXPECTED',
+    message: messageOf(error),
+    ...(error instanceof UsageError && error.hint !== undefined ? { hint: error.hint } : {}),
+  };
+}
+
+async function describe(error: unknown, exitCode: number, style: Style): Promise<string[]> {
+  if (exitCode === exitCodes.interrupted) return [`${style.yellow('Interrupted.')} Nothing was left half-written.`];
+  if (isRecloomError(error)) {
+    const { formatProblems } = await import('@recloom/core');
+    const isPlaced = error.problems.length > 0 || error.at.line !== undefined;
+    if (isPlaced) return problemLines(formatProblems(error), error, style);
+    return block(error.message, style, error.code, error.hint, placeOf(error));
+  }
+  if (error instanceof UsageError) return block(error.message, style, undefined, error.hint, undefined);
+  return block(messageOf(error), style, 'UNEXPECTED', 'Run it again with --debug for the stack, and please report it.', undefined);
+}
+
+/** `formatProblems` wrapped to the terminal, with colours; lines of the file stay as they are. */
+function problemLines(text: string, error: RecloomError, style: Style): string[] {
+  const lines: string[] = [];
+  for (const line of text.split('\n')) {
+    if (/^ *\d* \| /.test(line)) {
+      lines.push(/^ +\| +\^$/.test(line) ? style.red(line) : line);
+    } else if (line.startsWith('    hint: ')) {
+      lines.push(...wrap(line.trim(), style.width, '      ', '    ').map(style.dim), '');
+    } else {
+      const [place, ...rest] = wrap(line, style.width, '    ', '');
+      lines.push(
+        (place ?? '').replace(/\berror (\S+)/, (_, code: string) => `${style.red(`error ${code}`)}`),
+        ...rest,
+      );
+    }
+  }
+  if (error.problems.length > 1) lines.push(style.bold(error.message));
+  while (lines.at(-1) === '') lines.pop();
+  return lines;
+}
+
+function block(message: string, style: Style, code: string | undefined, hint: string | undefined, place: string | undefined): string[] {
+  const title = `${style.red('error')}${code === undefined ? '' : ` ${style.red(code)}`}${place === undefined ? '' : style.dim(` (${place})`)}`;
+  return [
+    title,
+    ...message.split('\n').flatMap((line) => wrap(line, style.width, '  ')),
+    ...(hint === undefined ? [] : wrap(`hint: ${hint}`, style.width, '        ', '  ').map(style.dim)),
+  ];
+}
+
+function placeOf(error: RecloomError): string | undefined {
+  const { node, component, surface, file } = error.at;
+  if (node !== undefined) return component === undefined ? node : `${node}, ${component}`;
+  return surface === undefined ? file : `surface ${surface}`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function* stacks(error: unknown): Iterable<string> {
+  let current: unknown = error;
+  for (let depth = 0; depth < 8 && current instanceof Error; depth++) {
+    yield `${depth === 0 ? '' : 'caused by '}${current.stack ?? current.message}`;
+    current = current.cause;
+  }
+}
+
+/** Warnings as lines, each one once with how often it came. */
+export function warningLines(warnings: readonly Warning[], style: Style): string[] {
+  const byText = new Map<string, { readonly warning: Warning; times: number }>();
+  for (const warning of warnings) {
+    const key = `${warning.code} ${warning.at?.node ?? ''} ${warning.message}`;
+    const known = byText.get(key);
+    if (known === undefined) byText.set(key, { warning, times: 1 });
+    else known.times++;
+  }
+  return [...byText.values()].flatMap(({ warning, times }) => {
+    const about = warning.at?.node === undefined ? '' : ` [${warning.at.node}]`;
+    const [first, ...rest] = wrap(
+      `! ${warning.code}${about} ${warning.message}${times > 1 ? ` (${times} times)` : ''}`,
+      style.width,
+      '    ',
+      '  ',
+    );
+    return [style.yellow(first ?? ''), ...rest.map(style.yellow)];
+  });
+}
