@@ -34,17 +34,21 @@ export function parseFirstRecord(text: string, dialect: Pick<CsvDialect, 'delimi
   return values;
 }
 
-/** The delimiter that splits the first record into most values; comma when none does. */
+/** The delimiter that stands most often in the first record, outside quotes; comma when none does. */
 export function detectDelimiter(text: string, quote: string): string {
-  let best = ',';
-  let bestCount = 1;
-  for (const delimiter of [',', ';', '\t', '|']) {
-    const count = parseFirstRecord(text, { delimiter, quote })?.length ?? 0;
-    if (count > bestCount) {
-      best = delimiter;
-      bestCount = count;
-    }
+  const counts = new Map([',', ';', '\t', '|'].map((delimiter) => [delimiter, 0]));
+  let quoted = false;
+  let begun = false;
+  for (const character of text) {
+    if (character === quote && quote !== '') quoted = !quoted;
+    const isBreak = character === '\n' || character === '\r';
+    if (isBreak && !quoted && begun) break;
+    begun ||= !isBreak && character !== '\uFEFF';
+    const count = counts.get(character);
+    if (count !== undefined && !quoted) counts.set(character, count + 1);
   }
+  let best = ',';
+  for (const [delimiter, count] of counts) if (count > (counts.get(best) ?? 0)) best = delimiter;
   return best;
 }
 

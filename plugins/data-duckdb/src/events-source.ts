@@ -1,7 +1,7 @@
 import type { CategoryColumn, Column, DataBatch, DataReadContext, DataReport, DataSource, Warning } from '@recloom/plugin-api';
 import { recloomError } from '@recloom/plugin-api';
 import type { Engine } from './duckdb-engine.js';
-import type { EventsOptions } from './options.js';
+import type { EventsOptions, ValueMapping } from './options.js';
 import { readError } from './read-error.js';
 import { type Mapper, SourceReader, type StageColumn, type Staged, sourceFingerprint, stagedTable } from './source-reader.js';
 import { quoteText } from './sql-text.js';
@@ -14,7 +14,7 @@ type CategoryName = 'user' | 'item' | 'type' | 'basket';
 
 /**
  * Reads events. Columns: `user`, `item` and, where mapped, `type` and `basket` (category; code -1 = none; the dictionary ascends and is
- * complete in the first batch), `timeMs` (milliseconds since the epoch; NaN when no time is mapped), `weight` where mapped. Rows come in
+ * complete in the first batch), `timeMs` (milliseconds since the epoch), `weight` where mapped. Rows come in
  * the order of the source.
  */
 export class EventsSource implements DataSource {
@@ -64,12 +64,17 @@ export class EventsSource implements DataSource {
   }
 
   #categories(): CategoryName[] {
-    const { user, type, basket } = this.#options;
-    const names: CategoryName[] = ['item'];
-    if (user !== undefined) names.push('user');
+    const { type, basket } = this.#options;
+    const names: CategoryName[] = ['user', 'item'];
     if (type !== undefined && !(typeof type === 'object' && 'value' in type)) names.push('type');
     if (basket !== undefined) names.push('basket');
     return names;
+  }
+
+  /** Milliseconds of the first row's made-up time; undefined when times are read. */
+  get #sequenceStart(): number | undefined {
+    const { time } = this.#options;
+    return typeof time === 'object' && 'sequence' in time ? Date.parse(time.sequence) : undefined;
   }
 
   get #isWeighted(): boolean {
@@ -85,8 +90,8 @@ export class EventsSource implements DataSource {
       const value = await mapper.value(name, mapping);
       columns.push({ name, sql: textSql(value), label: value.label, ...(name === 'item' ? { required: 'item' } : {}) });
     }
-    if (options.time !== undefined) {
-      const value = await mapper.value('time', options.time);
+    if (this.#sequenceStart === undefined) {
+      const value = await mapper.value('time', options.time as ValueMapping);
       const notation = await reader.typed.timeNotation(value, (scan) => mapper.from(scan), signal);
       const time = timeSql(value, notation, options.decimal);
       columns.push({ name: 'time', sql: time.sql, label: value.label, ...dropUnreadable(time, value), required: 'time' });
@@ -149,7 +154,8 @@ export class EventsSource implements DataSource {
         ? 'CAST(NULL AS INTEGER)'
         : `CAST(enum_code(CAST("${name}" AS "${dictionaryType(name)}")) AS INTEGER)`,
     );
-    const timeAt = options.time === undefined ? -1 : selected.push('"time"') - 1;
+    const sequenceStart = this.#sequenceStart;
+    const timeAt = selected.push(sequenceStart === undefined ? '"time"' : `CAST(${sequenceStart} + 1000 * rowid AS DOUBLE)`) - 1;
     const weightAt = options.weight === undefined ? -1 : selected.push('"weight"') - 1;
     const constantType = typeof options.type === 'object' && 'value' in options.type ? options.type.value : undefined;
 
@@ -158,7 +164,6 @@ export class EventsSource implements DataSource {
     const finish = (): DataBatch => {
       const columns: Record<string, Column> = {};
       for (const name of names) columns[name] = category(batch.take(name), dictionaries.get(name) ?? []);
-      columns['user'] ??= category(new Int32Array(batch.length).fill(-1), []);
       columns['timeMs'] = { type: 'number', values: batch.times.subarray(0, batch.length) };
       if (constantType !== undefined) columns['type'] = category(new Int32Array(batch.length), [constantType]);
       if (this.#isWeighted) {
@@ -182,7 +187,7 @@ export class EventsSource implements DataSource {
       }
       const start = batch.length;
       for (const [index, name] of names.entries()) chunk.copyNumbers(index, batch.codes(name), start, -1);
-      if (timeAt >= 0) chunk.copyNumbers(timeAt, batch.times, start, Number.NaN);
+      chunk.copyNumbers(timeAt, batch.times, start, Number.NaN);
       if (weightAt >= 0) chunk.copyNumbers(weightAt, batch.weights, start, 1);
       batch.length += chunk.rowCount;
       done += chunk.rowCount;
@@ -207,7 +212,7 @@ class BatchBuffers {
 
   constructor(names: readonly CategoryName[], capacity: number) {
     this.capacity = capacity;
-    this.times = new Float64Array(capacity).fill(Number.NaN);
+    this.times = new Float64Array(capacity);
     this.weights = new Float64Array(capacity).fill(1);
     for (const name of names) this.#codes.set(name, new Int32Array(capacity));
   }

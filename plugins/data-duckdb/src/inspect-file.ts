@@ -120,7 +120,7 @@ export async function inspectFile(
 }
 
 function sourceOptions(options: { readonly path: string; readonly encoding: string; readonly header?: boolean }): SourceOptions {
-  return eventsOptions.parse({ ...options, item: 'item' });
+  return eventsOptions.parse({ ...options, user: 'user', item: 'item', time: 'time' });
 }
 
 /** UTF-16 by its byte order mark, UTF-8 when the beginning is valid, Latin-1 otherwise. */

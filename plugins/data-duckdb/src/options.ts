@@ -148,11 +148,21 @@ const oneInputMessage = 'give `path`, or `query` with `path` or `files`';
 export const eventsOptions = z
   .strictObject({
     ...common,
-    user: valueMapping
-      .optional()
-      .describe('Column or { sql } of the user id. An empty one stays as an event of nobody. Default: no users.'),
+    user: valueMapping.describe('Column or { sql } of the user id. An empty one stays as an event of nobody.'),
     item: valueMapping.describe('Column or { sql } of the item id. Rows without one are dropped.'),
-    time: valueMapping.optional().describe('Column or { sql } of the time. Default: no times.'),
+    time: z
+      .union([
+        valueMapping,
+        z.strictObject({
+          sequence: z
+            .string()
+            .refine((text) => !Number.isNaN(Date.parse(text)), 'not a date such as 2024-01-01')
+            .describe(
+              'Rows stand in order of time but carry none: the first row of the file gets this instant, each later one a second more.',
+            ),
+        }),
+      ])
+      .describe('Column or { sql } of the time; or { sequence: 2024-01-01 } where rows are in order but carry no time.'),
     type: z
       .union([z.string().min(1), sqlExpression, z.strictObject({ value: z.string().min(1).describe('The type of every event.') })])
       .optional()

@@ -14,8 +14,8 @@ export interface CheckedSql {
 
 type Node = Readonly<Record<string, unknown>>;
 
-/** Parts of DuckDB's syntax tree that hold types and constants rather than expressions. */
-const leaves = new Set(['cast_type', 'value', 'type_info']);
+/** Parts of DuckDB's syntax tree that hold types rather than expressions. */
+const leaves = new Set(['cast_type', 'type_info']);
 /** Table references and query nodes a query may be made of; whatever DuckDB adds later is refused until it is known. */
 const knownNodes = new Set([
   'SELECT_NODE',
@@ -170,6 +170,8 @@ function walkExpression(root: Node, refuse: (why: string) => Error): Found {
     const node = value as Node;
     let inner = parameters;
     switch (node['class']) {
+      case 'CONSTANT':
+        return;
       case 'SUBQUERY':
         throw refuse('must not hold a sub-query; use `query` for that');
       case 'WINDOW':
@@ -214,8 +216,11 @@ function walkQuery(value: unknown, visit: (node: Node) => void): void {
   if (Array.isArray(value)) {
     for (const entry of value) walkQuery(entry, visit);
   } else if (typeof value === 'object' && value !== null) {
-    visit(value as Node);
-    for (const [key, child] of Object.entries(value)) if (!leaves.has(key)) walkQuery(child, visit);
+    const node = value as Node;
+    visit(node);
+    // A constant's value holds its type, which looks like a node.
+    if (node['class'] === 'CONSTANT') return;
+    for (const [key, child] of Object.entries(node)) if (!leaves.has(key)) walkQuery(child, visit);
   }
 }
 
