@@ -95,7 +95,8 @@ class WorkerInference implements InferenceService {
   async #enter(model: ModelRequest): Promise<ModelEntry> {
     const file = resolve(model.file);
     const devices = devicesOf(model);
-    const identity = `${await fingerprint(file)} ${devices.join(' ')}`;
+    const independentRows = model.independentRows === true;
+    const identity = `${await fingerprint(file)} ${devices.join(' ')} ${independentRows}`;
     this.#checkOpen();
     for (;;) {
       const present = this.#entries.get(identity);
@@ -107,7 +108,7 @@ class WorkerInference implements InferenceService {
       entry.references++;
       return entry;
     }
-    const request: OpenModel = { key: `model-${this.#nextKey++}`, file, sha256: model.sha256, devices };
+    const request: OpenModel = { key: `model-${this.#nextKey++}`, file, sha256: model.sha256, devices, independentRows };
     const loading = this.#pool.open(request).then((opened) => ({
       // Another worker that opens it later must find the same bytes.
       request: { ...request, sha256: opened.sha256 },

@@ -13,6 +13,7 @@ import type * as onnxruntime from 'onnxruntime-node';
 import { buffersOf, isElementType } from './feeds.js';
 import { type OnnxFacts, readOnnxFacts } from './onnx-facts.js';
 import { describe, type OpenedModel, type OpenModel } from './protocol.js';
+import { quantiseByRow } from './row-quantisation.js';
 
 /** The version of onnxruntime-node this package is tested with; errors about a missing library name it. */
 export const runtimeRange = '1.30.0';
@@ -123,14 +124,17 @@ export class ModelStore {
     if (model.sha256 !== undefined && model.sha256.toLowerCase() !== sha256) {
       throw invalid(`${basename(model.file)} has the sha256 ${sha256}, not the pinned ${model.sha256}`);
     }
-    const identity = `${sha256} ${model.devices.join(' ')}`;
+    const identity = `${sha256} ${model.devices.join(' ')} ${model.independentRows}`;
     const shared = this.#sessions.get(identity);
     if (shared !== undefined) return shared;
     const facts = readFacts(bytes, model.file);
     checkExternalData(facts.externalData, model.file);
+    const external = facts.externalData.length > 0;
+    const rewritten = model.independentRows && facts.batchDependent && !external ? quantiseByRow(bytes) : undefined;
+    const batchDependent = rewritten === undefined ? facts.batchDependent : readOnnxFacts(rewritten).batchDependent;
     const runtime = await this.#loadRuntime();
     // Tensors beside the file are found by the runtime only when it is given a path; otherwise the very bytes that were hashed are loaded.
-    const source = facts.externalData.length > 0 ? model.file : bytes;
+    const source = external ? model.file : (rewritten ?? bytes);
     const { session, provider, warnings } = await createSession(runtime, source, model);
     const inputs = describeTensors(session.inputMetadata);
     const unsupported = inputs.find((input) => !isElementType(input.type));
@@ -147,7 +151,7 @@ export class ModelStore {
         outputs: describeTensors(session.outputMetadata),
         provider,
         warnings,
-        batchDependent: facts.batchDependent,
+        batchDependent,
       },
     };
     this.#sessions.set(identity, loaded);

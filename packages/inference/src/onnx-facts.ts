@@ -1,3 +1,5 @@
+import { readFields, readText } from './protobuf.js';
+
 /** What can be told of an ONNX file without a runtime. */
 export interface OnnxFacts {
   /** Locations of external tensor data as the file writes them, ascending, each once. */
@@ -32,8 +34,8 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
     let key = '';
     let text = '';
     walk(value, (part, entry) => {
-      if (part === 1) key = decode(entry);
-      if (part === 2) text = decode(entry);
+      if (part === 1) key = readText(entry);
+      if (part === 2) text = readText(entry);
     });
     if (key === 'location') locations.add(text);
   };
@@ -46,7 +48,7 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
     else if (field === 22 || field === 23) walk(value, visitSparseTensor);
   };
   const visitNode: Visit = (field, value) => {
-    if (field === 4 && dynamicQuantisers.has(decode(value))) batchDependent = true;
+    if (field === 4 && dynamicQuantisers.has(readText(value))) batchDependent = true;
     else if (field === 5) walk(value, visitAttribute);
   };
   const visitGraph: Visit = (field, value) => {
@@ -67,37 +69,7 @@ export function readOnnxFacts(bytes: Uint8Array): OnnxFacts {
   return { externalData: [...locations].sort(), batchDependent };
 }
 
-function decode(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
-}
-
 /** Calls `visit` for every length-delimited field of one message. */
 function walk(bytes: Uint8Array, visit: Visit): void {
-  let place = 0;
-  const readVarint = (): number => {
-    let value = 0;
-    for (let shift = 0; shift < 70; shift += 7) {
-      const byte = bytes[place++];
-      if (byte === undefined) throw new RangeError('it is cut off');
-      // Multiplication, not a shift: lengths and 64-bit values pass 32 bits.
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-    throw new RangeError('it is not a protobuf message');
-  };
-  while (place < bytes.length) {
-    const tag = readVarint();
-    const field = Math.floor(tag / 8);
-    const wire = tag % 8;
-    if (wire === 0) readVarint();
-    else if (wire === 1) place += 8;
-    else if (wire === 5) place += 4;
-    else if (wire === 2) {
-      const length = readVarint();
-      if (place + length > bytes.length) throw new RangeError('it is cut off');
-      visit(field, bytes.subarray(place, place + length));
-      place += length;
-    } else throw new RangeError('it is not a protobuf message');
-  }
-  if (place > bytes.length) throw new RangeError('it is cut off');
+  for (const entry of readFields(bytes)) if (entry.bytes !== undefined) visit(entry.field, entry.bytes);
 }

@@ -2,7 +2,7 @@
  * Writes tiny ONNX models as protobuf bytes, by hand, for tests (field numbers: onnx/onnx.proto).
  * Not part of the package: `tsconfig.json` leaves fixtures out.
  */
-type Field = Uint8Array;
+import { joinBytes, writeBytes, writeMessage, writeNumber, writeText } from './protobuf.js';
 
 export interface TinyValue {
   readonly name: string;
@@ -13,11 +13,12 @@ export interface TinyNode {
   readonly operator: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  readonly numbers?: Readonly<Record<string, number>>;
 }
 export interface TinyInitializer {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly values: Float32Array;
+  readonly values: Float32Array | Int8Array;
   /** Written as a reference to a file instead of the values. */
   readonly externalLocation?: string;
 }
@@ -31,56 +32,40 @@ export interface TinyModel {
 const elementTypes = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 
 export function writeOnnx(model: TinyModel): Uint8Array {
-  const graph = join([
+  const graph = joinBytes([
     ...model.nodes.map((node) =>
-      message(1, [...node.inputs.map((name) => text(1, name)), ...node.outputs.map((name) => text(2, name)), text(4, node.operator)]),
+      writeMessage(1, [
+        ...node.inputs.map((name) => writeText(1, name)),
+        ...node.outputs.map((name) => writeText(2, name)),
+        writeText(4, node.operator),
+        ...Object.entries(node.numbers ?? {}).map(([name, value]) =>
+          writeMessage(5, [writeText(1, name), writeNumber(3, value), writeNumber(20, 2)]),
+        ),
+      ]),
     ),
-    text(2, 'tiny'),
+    writeText(2, 'tiny'),
     ...(model.initializers ?? []).map((initializer) =>
-      message(5, [
-        ...initializer.dims.map((size) => number(1, size)),
-        number(2, elementTypes.float32),
-        text(8, initializer.name),
+      writeMessage(5, [
+        ...initializer.dims.map((size) => writeNumber(1, size)),
+        writeNumber(2, initializer.values instanceof Int8Array ? 3 : 1),
+        writeText(8, initializer.name),
         ...(initializer.externalLocation === undefined
-          ? [bytes(9, new Uint8Array(initializer.values.buffer, initializer.values.byteOffset, initializer.values.byteLength))]
-          : [message(13, [text(1, 'location'), text(2, initializer.externalLocation)]), number(14, 1)]),
+          ? [writeBytes(9, new Uint8Array(initializer.values.buffer, initializer.values.byteOffset, initializer.values.byteLength))]
+          : [writeMessage(13, [writeText(1, 'location'), writeText(2, initializer.externalLocation)]), writeNumber(14, 1)]),
       ]),
     ),
     ...model.inputs.map((value) => valueInfo(11, value)),
     ...model.outputs.map((value) => valueInfo(12, value)),
   ]);
-  return join([number(1, 8), bytes(7, graph), message(8, [text(1, ''), number(2, 17)])]);
+  return joinBytes([writeNumber(1, 8), writeBytes(7, graph), writeMessage(8, [writeText(1, ''), writeNumber(2, 17)])]);
 }
 
-function valueInfo(field: number, value: TinyValue): Field {
-  const shape = value.dims.map((size) => message(1, [typeof size === 'number' ? number(1, size) : text(2, size)]));
-  return message(field, [text(1, value.name), message(2, [message(1, [number(1, elementTypes[value.type]), message(2, shape)])])]);
-}
-
-function varint(value: number): number[] {
-  const out: number[] = [];
-  let rest = value;
-  while (rest >= 128) {
-    out.push((rest % 128) + 128);
-    rest = Math.floor(rest / 128);
-  }
-  out.push(rest);
-  return out;
-}
-const number = (field: number, value: number): Field => Uint8Array.from([...varint(field * 8), ...varint(value)]);
-const bytes = (field: number, value: Uint8Array): Field =>
-  join([Uint8Array.from([...varint(field * 8 + 2), ...varint(value.length)]), value]);
-const text = (field: number, value: string): Field => bytes(field, new TextEncoder().encode(value));
-const message = (field: number, fields: readonly Field[]): Field => bytes(field, join(fields));
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let place = 0;
-  for (const part of parts) {
-    out.set(part, place);
-    place += part.length;
-  }
-  return out;
+function valueInfo(field: number, value: TinyValue): Uint8Array {
+  const shape = value.dims.map((size) => writeMessage(1, [typeof size === 'number' ? writeNumber(1, size) : writeText(2, size)]));
+  return writeMessage(field, [
+    writeText(1, value.name),
+    writeMessage(2, [writeMessage(1, [writeNumber(1, elementTypes[value.type]), writeMessage(2, shape)])]),
+  ]);
 }
 
 /** y = x × [2, 3, 4], by row; x is n × 3. */
@@ -125,4 +110,24 @@ export const dynamicModel: TinyModel = {
   inputs: [{ name: 'x', type: 'float32', dims: ['rows', 3] }],
   outputs: [{ name: 'q', type: 'uint8', dims: ['rows', 3] }],
   nodes: [{ operator: 'DynamicQuantizeLinear', inputs: ['x'], outputs: ['q', 'scale', 'zero'] }],
+};
+
+/**
+ * y = x · w as quantize_dynamic writes it: x quantised with one range for the whole tensor, an integer product, and the
+ * scales multiplied back. x is n × 3; w is [[1, 2], [3, 4], [5, 6]] in eighths.
+ */
+export const quantisedProductModel: TinyModel = {
+  inputs: [{ name: 'x', type: 'float32', dims: ['rows', 3] }],
+  outputs: [{ name: 'y', type: 'float32', dims: ['rows', 2] }],
+  nodes: [
+    { operator: 'DynamicQuantizeLinear', inputs: ['x'], outputs: ['q', 'scale', 'zero'] },
+    { operator: 'MatMulInteger', inputs: ['q', 'w', 'zero'], outputs: ['sums'] },
+    { operator: 'Cast', inputs: ['sums'], outputs: ['float_sums'], numbers: { to: 1 } },
+    { operator: 'Mul', inputs: ['scale', 'w_scale'], outputs: ['scales'] },
+    { operator: 'Mul', inputs: ['float_sums', 'scales'], outputs: ['y'] },
+  ],
+  initializers: [
+    { name: 'w', dims: [3, 2], values: Int8Array.of(1, 2, 3, 4, 5, 6) },
+    { name: 'w_scale', dims: [1], values: Float32Array.of(0.125) },
+  ],
 };

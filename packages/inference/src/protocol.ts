@@ -13,6 +13,7 @@ export interface OpenModel {
   readonly file: string;
   readonly sha256: string | undefined;
   readonly devices: readonly InferenceDevice[];
+  readonly independentRows: boolean;
 }
 
 /** What a worker tells of a model it opened. */

@@ -94,7 +94,7 @@ export class BertEmbedding implements FeatureExtractor {
     const facts = await readFacts(directory);
     const maxTokens = chooseMaxTokens(options.maxTokens, facts.maxPositions);
     const loading = services.inference.load(
-      { file, device: options.device, ...(options.sha256 ? { sha256: options.sha256 } : {}) },
+      { file, device: options.device, independentRows: true, ...(options.sha256 ? { sha256: options.sha256 } : {}) },
       signal,
     );
     // Awaited after the tokenizer; a failure that comes before is not to count as unhandled.
@@ -123,7 +123,7 @@ export class BertEmbedding implements FeatureExtractor {
         normalize: options.normalize,
         maxTokens,
         batchTokens: options.batchTokens,
-        oneByOne: options.batching === 'exact' && session.batchDependent === true,
+        oneByOne: session.batchDependent === true,
       };
       const encoder = await TextEncoder.open(session, tokenizer, settings, facts.width, signal);
       const model =

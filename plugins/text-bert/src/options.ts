@@ -44,18 +44,14 @@ export const bertOptions = z.strictObject({
   queryPrefix: z.string().default('').describe('Put before every query, for models that ask for it, e.g. "query: " (default nothing).'),
   itemPrefix: z.string().default('').describe('Put before every item text, e.g. "passage: " (default nothing).'),
   separator: z.string().default('. ').describe('Stands between several fields of one item (default a full stop and a space).'),
-  batching: z
-    .enum(['exact', 'fast'])
-    .default('exact')
-    .describe(
-      'exact: a text has the same embedding whatever it is batched with, so graphs that quantise activations while they run take one text at a time. fast: batches always (default exact).',
-    ),
   batchTokens: z
     .int()
     .min(1)
     .max(65_536)
-    .default(1024)
-    .describe('Most tokens in one run of the model; only texts of equal length share a run (default 1024).'),
+    .default(256)
+    .describe(
+      'Most tokens in one run of the model (a query waits for at most a few runs of a catalogue); only texts of equal length share a run (default 256). Graphs whose rows influence each other take one text at a time.',
+    ),
   device: z
     .union([z.enum(devices), z.array(z.enum(devices)).min(1)])
     .default('cpu')

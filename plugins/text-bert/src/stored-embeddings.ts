@@ -1,10 +1,14 @@
-import { createHash } from 'node:crypto';
+import { createHash, webcrypto } from 'node:crypto';
+import { endianness } from 'node:os';
 import type { KeyValueStore } from '@recloom/plugin-api';
 
 const magic = 0x314d4552; // "REM1", little-endian
 const headerBytes = 16;
 const hashBytes = 16;
 const checksumBytes = 32;
+
+/** Rows copied before other work of the host gets its turn. */
+const rowsPerTurn = 256;
 
 /** Rows that must be new before everything is written again, as a share of the rows that are stored. */
 const growthBeforeWriting = 0.5;
@@ -37,7 +41,7 @@ export class StoredEmbeddings {
   static async open(store: KeyValueStore, key: string, width: number): Promise<StoredEmbeddings> {
     const stored = new StoredEmbeddings(store, key, width);
     const bytes = await store.get(key);
-    if (bytes !== undefined) stored.#read(bytes);
+    if (bytes !== undefined) await stored.#read(bytes);
     return stored;
   }
 
@@ -74,10 +78,11 @@ export class StoredEmbeddings {
     if (this.#newRows === 0) return;
     if (!everything && this.#newRows < Math.max(1, this.#storedRows * growthBeforeWriting)) return;
     const kept = this.#kept();
-    const bytes = this.#write(kept);
-    this.#storedRows = kept.length;
+    // What is added while this is written counts for the next time.
     this.#newRows = 0;
+    const bytes = await this.#write(kept);
     await this.#store.set(this.#key, bytes);
+    this.#storedRows = kept.length;
   }
 
   #kept(): readonly string[] {
@@ -91,45 +96,61 @@ export class StoredEmbeddings {
     return kept.sort();
   }
 
-  #write(hashes: readonly string[]): Uint8Array {
+  async #write(hashes: readonly string[]): Promise<Uint8Array> {
     const count = hashes.length;
     const bytes = new Uint8Array(headerBytes + count * (hashBytes + this.#width * 4) + checksumBytes);
     const view = new DataView(bytes.buffer);
     view.setUint32(0, magic, true);
     view.setUint32(4, this.#width, true);
     view.setUint32(8, count, true);
-    let place = headerBytes;
-    for (const hash of hashes) {
-      bytes.set(Buffer.from(hash, 'hex'), place);
-      place += hashBytes;
+    const valuesStart = headerBytes + count * hashBytes;
+    const values = new Float32Array(bytes.buffer, valuesStart, count * this.#width);
+    for (const [row, hash] of hashes.entries()) {
+      bytes.set(Buffer.from(hash, 'hex'), headerBytes + row * hashBytes);
+      values.set(this.#rows.get(hash) ?? [], row * this.#width);
+      if (row % rowsPerTurn === rowsPerTurn - 1) await otherWork();
     }
-    for (const hash of hashes) {
-      for (const value of this.#rows.get(hash) ?? []) {
-        view.setFloat32(place, value, true);
-        place += 4;
-      }
-    }
-    bytes.set(createHash('sha256').update(bytes.subarray(0, place)).digest(), place);
+    toLittleEndian(values);
+    const end = valuesStart + values.byteLength;
+    bytes.set(await checksum(bytes.subarray(0, end)), end);
     return bytes;
   }
 
-  #read(bytes: Uint8Array): void {
+  async #read(bytes: Uint8Array): Promise<void> {
     if (bytes.byteLength < headerBytes + checksumBytes) return;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const count = view.getUint32(8, true);
-    const end = headerBytes + count * (hashBytes + this.#width * 4);
+    const valuesStart = headerBytes + count * hashBytes;
+    const end = valuesStart + count * this.#width * 4;
     if (view.getUint32(0, true) !== magic || view.getUint32(4, true) !== this.#width || end + checksumBytes !== bytes.byteLength) return;
-    const checksum = createHash('sha256').update(bytes.subarray(0, end)).digest();
-    if (!checksum.equals(bytes.subarray(end))) return;
+    const found = await checksum(bytes.subarray(0, end));
+    if (!found.every((byte, place) => byte === bytes[end + place])) return;
+    // A copy: the store's bytes may start anywhere, numbers must be aligned.
+    const values = new Float32Array(new Uint8Array(bytes.subarray(valuesStart, end)).buffer);
+    toLittleEndian(values);
     for (let row = 0; row < count; row++) {
-      const hash = Buffer.from(bytes.subarray(headerBytes + row * hashBytes, headerBytes + (row + 1) * hashBytes)).toString('hex');
-      const values = new Float32Array(this.#width);
-      const start = headerBytes + count * hashBytes + row * this.#width * 4;
-      for (let column = 0; column < this.#width; column++) values[column] = view.getFloat32(start + column * 4, true);
-      this.#rows.set(hash, values);
+      const start = headerBytes + row * hashBytes;
+      const hash = Buffer.from(bytes.buffer, bytes.byteOffset + start, hashBytes).toString('hex');
+      this.#rows.set(hash, values.subarray(row * this.#width, (row + 1) * this.#width));
+      if (row % rowsPerTurn === rowsPerTurn - 1) await otherWork();
     }
     this.#storedRows = count;
   }
+}
+
+/** Lets other work of the host have its turn. */
+function otherWork(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** SHA-256, computed off this thread: it would hold the event loop for 10 ms and more at a few thousand rows. */
+async function checksum(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes));
+}
+
+/** Swaps the bytes of numbers in place where this machine is not little-endian; the same swap leads back. */
+function toLittleEndian(values: Float32Array): void {
+  if (endianness() === 'BE') Buffer.from(values.buffer, values.byteOffset, values.byteLength).swap32();
 }
 
 function hashOf(text: string): string {

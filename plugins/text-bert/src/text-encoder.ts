@@ -20,8 +20,11 @@ export interface TextEncoderSettings {
   readonly oneByOne: boolean;
 }
 
-/** Runs that are under way at once: enough to keep a worker fed, few enough that a query between them waits milliseconds. */
-const runsUnderWay = 8;
+/**
+ * Runs that are under way at once: enough to keep workers fed, few enough that a query that comes between them does not
+ * wait for long. Runs of one text are short, so more of them are needed to bridge the way between the threads.
+ */
+const runsUnderWay = { batches: 3, single: 8 } as const;
 
 /** Texts tokenised before other work of the host gets its turn. */
 const textsPerTurn = 32;
@@ -116,7 +119,9 @@ export class TextEncoder {
         }
       }
     };
-    const lanes = await Promise.allSettled(Array.from({ length: Math.min(runsUnderWay, runs.length) }, lane));
+    const lanes = await Promise.allSettled(
+      Array.from({ length: Math.min(this.#settings.oneByOne ? runsUnderWay.single : runsUnderWay.batches, runs.length) }, lane),
+    );
     for (const outcome of lanes) if (outcome.status === 'rejected') throw outcome.reason;
     return results;
   }

@@ -26,6 +26,11 @@ export interface ModelRequest {
   readonly sha256?: string;
   /** Providers in the order they are tried; default `['auto']`. */
   readonly device?: InferenceDevice | readonly InferenceDevice[];
+  /**
+   * Asks for results that do not depend on the other rows of a batch: a graph that quantises activations with one range
+   * per tensor is rewritten on loading to use one per row, where that can be done. `batchDependent` tells what came of it.
+   */
+  readonly independentRows?: boolean;
 }
 
 export interface InferenceRunOptions {
