@@ -90,7 +90,7 @@ export class Engine {
         this.#retired = resolve;
       });
     for (const { name, error } of await this.assembly.container.close()) {
-      this.services.logger.error('a component failed while it was disposed', { node: name, error: (error as Error).message });
+      this.services.logger.error('a component failed while it was disposed', { node: name, error: (error as Error).name });
     }
   }
 

@@ -1,6 +1,7 @@
 import { columnValue, type FeatureExtractor, isRecloomError, type RecloomError, recloomError, type Warning } from '@recloom/plugin-api';
 import type { SnapshotStore } from '../snapshot/snapshot-store.js';
 import type { AssembledSurface } from './assemble.js';
+import { checkEvent } from './check-request.js';
 import { isThenable } from './deadline.js';
 import type { Engine } from './engine.js';
 import { explainResult, titleOf } from './explain.js';
@@ -167,12 +168,21 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
    */
   record(events: readonly EventInput[]): RecordResult {
     const engine = this.#open();
-    let recorded = 0;
-    let unknownItems = 0;
+    const nowMs = engine.services.now();
+    const defaultMs = engine.plan.loaded.config.data.now === 'data' ? engine.newestEventMs : nowMs;
+    // All are checked before the first is recorded: a refused call has changed nothing.
+    const times: number[] = [];
     for (const event of events) {
       if (typeof event?.user !== 'string' || typeof event.item !== 'string')
-        throw recloomError('RECLOOM_RUN_REQUEST', { why: 'an event needs "user" and "item"' });
-      const timeMs = timeOf(event.time) ?? (engine.plan.loaded.config.data.now === 'data' ? engine.newestEventMs : engine.services.now());
+        throw recloomError('RECLOOM_RUN_REQUEST', { why: 'an event needs "user" and "item", both texts' });
+      const given = timeOf(event.time);
+      checkEvent(event, given ?? nowMs, nowMs);
+      times.push(given ?? defaultMs);
+    }
+    let recorded = 0;
+    let unknownItems = 0;
+    for (const [index, event] of events.entries()) {
+      const timeMs = times[index] as number;
       if (!applyEvent(engine, event, timeMs)) {
         unknownItems++;
         continue;

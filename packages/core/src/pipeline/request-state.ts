@@ -13,6 +13,7 @@ import { suggest } from '../config/suggest.js';
 import type { SurfaceNeed } from '../config/types.js';
 import type { SessionEvent } from '../data/history-overlay.js';
 import type { AssembledSurface } from './assemble.js';
+import { checkRequest } from './check-request.js';
 import type { Engine } from './engine.js';
 import type { RecommendRequest } from './types.js';
 
@@ -50,9 +51,7 @@ export class RequestState implements RequestView {
     this.limit = checkLimit(request.limit ?? config.limit, config.limits.items);
     this.asOfMs = timeOf(request.asOf) ?? (engine.plan.loaded.config.data.now === 'data' ? engine.newestEventMs : engine.services.now());
     this.seed = request.seed ?? engine.plan.loaded.config.seed;
-    checkNumber('diversity', request.diversity, 0, 1);
-    checkNumber('minRelevance', request.minRelevance, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
-    checkNumber('deadlineMs', request.deadlineMs, 0, Number.POSITIVE_INFINITY);
+    if (request.attributes !== undefined) checkAttributes(request.attributes, engine.items.fields);
     this.text = this.#checkText(request.text);
     let unknown = 0;
     const lookUp = (ids: readonly string[]): Int32Array => {
@@ -190,17 +189,21 @@ export class RequestState implements RequestView {
 
 function checkLimit(limit: unknown, maximum: number): number {
   if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > maximum) {
-    const found = typeof limit === 'number' ? String(limit) : `a ${typeof limit}`;
+    const found =
+      typeof limit === 'number' ? String(limit) : limit === null ? 'null' : typeof limit === 'object' ? 'an object' : `a ${typeof limit}`;
     throw recloomError('RECLOOM_RUN_LIMIT', { found, maximum });
   }
   return limit;
 }
 
-function checkNumber(name: string, value: unknown, minimum: number, maximum: number): void {
-  if (value === undefined) return;
-  if (typeof value !== 'number' || Number.isNaN(value) || value < minimum || value > maximum) {
-    const range = Number.isFinite(minimum) && Number.isFinite(maximum) ? ` from ${minimum} to ${maximum}` : '';
-    throw recloomError('RECLOOM_RUN_REQUEST', { why: `"${name}" must be a number${range}` });
+/** An attribute that no item has would come out empty and look like missing data. */
+function checkAttributes(attributes: readonly string[], fields: readonly string[]): void {
+  for (const attribute of attributes) {
+    if (fields.includes(attribute)) continue;
+    const near = suggest(attribute, fields);
+    throw recloomError('RECLOOM_RUN_REQUEST', {
+      why: `"attributes" names a field that items do not have${near === undefined ? '' : `; did you mean "${near}"?`} (fields: ${fields.join(', ')})`,
+    });
   }
 }
 
@@ -220,7 +223,7 @@ export function timeOf(time: Date | number | undefined): number | undefined {
  */
 export function surfaceOf(engine: Engine, request: RecommendRequest): AssembledSurface {
   const { surfaces } = engine.assembly;
-  if (typeof request !== 'object' || request === null) throw recloomError('RECLOOM_RUN_REQUEST', { why: 'it is not an object' });
+  checkRequest(request);
   let surface: AssembledSurface | undefined;
   let name = request.surface;
   if (name === undefined) {

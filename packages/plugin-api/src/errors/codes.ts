@@ -385,7 +385,7 @@ export const errorCodes = {
     audience: 'plugin author',
   },
   RECLOOM_RUN_NEEDS: {
-    message: ({ surface, needs }: { surface: string; needs: string }) => `Surface "${surface}" must be asked with ${needs}.`,
+    message: ({ surface, needs }: { surface: string; needs: string }) => `Surface "${surface}" needs a request with ${needs}.`,
     hint: 'Add it to the request or ask another surface.',
     audience: 'embedder',
   },
@@ -425,13 +425,14 @@ export const errorCodes = {
     retryable: true,
   },
   RECLOOM_RUN_TOO_FEW: {
-    message: ({ found, wanted }: { found: number; wanted: number }) => `Only ${found} of ${wanted} items are left after filtering.`,
+    message: ({ found, wanted }: { found: number; wanted: number }) =>
+      `The answer has ${found} of the ${wanted} items asked for: the sources proposed no more that pass the filters.`,
     hint: 'Add a source marked `fallback: true`, raise source limits or relax filters.',
     audience: 'pipeline author',
   },
   RECLOOM_RUN_UNKNOWN_ITEMS: {
     message: ({ count }: { count: number }) =>
-      `${count} item id${count === 1 ? ' is' : 's are'} not in the catalogue and were passed over.`,
+      `${count} item id${count === 1 ? ' is not in the catalogue and was' : 's are not in the catalogue and were'} passed over.`,
     hint: 'Normal for new items; upsert them to make them known.',
     audience: 'embedder',
   },

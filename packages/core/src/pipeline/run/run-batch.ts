@@ -36,8 +36,11 @@ export async function runBatch(
     }
     return results;
   } finally {
-    deadline.close();
-    engine.leave();
+    try {
+      deadline.close();
+    } finally {
+      engine.leave();
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-import { type CandidateBatch, type CompiledExpression, type RecloomError, recloomError } from '@recloom/plugin-api';
+import { type CandidateBatch, type CompiledExpression, isRecloomError, type RecloomError, recloomError } from '@recloom/plugin-api';
 import { type AssembledNode, type AssembledStage, type AssembledSurface, stampError } from '../assemble.js';
 import type { CandidateSet } from '../candidate-set.js';
 import type { Deadline } from '../deadline.js';
@@ -97,7 +97,9 @@ export class RunContext {
     try {
       return this.engine.compile(text, result);
     } catch (error) {
-      throw recloomError('RECLOOM_RUN_REQUEST', { why: `"${what}" is wrong: ${(error as Error).message}` }, { cause: error });
+      // The fault says it without the sentence around it; its place is in the cause.
+      const fault = isRecloomError(error) && error.cause instanceof Error ? error.cause : (error as Error);
+      throw recloomError('RECLOOM_RUN_REQUEST', { why: `"${what}" is wrong: ${fault.message.replace(/\.$/, '')}` }, { cause: error });
     }
   }
 
