@@ -17,8 +17,6 @@ export interface BuildRenderer {
 export interface BuildRendererOptions {
   /** JSON lines of step start, progress, end and warnings on stdout. */
   readonly json?: boolean;
-  /** Before every line of text. Default two blanks. */
-  readonly indent?: string;
 }
 
 const labelWidth = 26;
@@ -30,8 +28,7 @@ const labelWidth = 26;
 export function createBuildRenderer(io: CliIo, options: BuildRendererOptions = {}): BuildRenderer {
   if (options.json === true) return jsonRenderer(io);
   const style = styleOf(io.stderr, io.env);
-  const steps = new StepLines(style, options.indent ?? '  ', (line) => void io.stderr.write(`${line}\n`));
-  return style.isTerminal ? barRenderer(io, style, steps) : { observer: steps.observer(), stop: () => steps.stop() };
+  return style.isTerminal ? barRenderer(io, style) : lineRenderer(io, style);
 }
 
 function jsonRenderer(io: CliIo): BuildRenderer {
@@ -54,79 +51,91 @@ function jsonRenderer(io: CliIo): BuildRenderer {
 
 /** The steps of core in a person's words; the files of a snapshot are one step. */
 function stepOf(step: string): string {
-  if (/^(clean$|write |sync$|rename$)/.test(step)) return 'write snapshot';
+  if (/^(clean$|write |sync$|rename$)/.test(step)) return writing;
   const labels: Readonly<Record<string, string>> = {
     config: 'check config',
     verify: 'verify snapshot',
-    publish: 'publish',
+    point: 'publish',
     prune: 'remove old snapshots',
   };
   return labels[step] ?? step;
 }
 
-/** One line per step that ended, with its time and what came out. */
-class StepLines {
-  readonly #style: Style;
-  readonly #indent: string;
-  readonly #write: (line: string) => void;
-  #current: string | undefined;
-  #startedMs = 0;
-  #detail: Readonly<Record<string, unknown>> | undefined;
-  readonly #warned: Warning[] = [];
+const writing = 'write snapshot';
 
-  constructor(style: Style, indent: string, write: (line: string) => void) {
-    this.#style = style;
-    this.#indent = indent;
-    this.#write = write;
+/** A step at work. Steps of core that carry the same label are one. */
+interface OpenStep {
+  readonly label: string;
+  readonly startedMs: number;
+  depth: number;
+  detail: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Follows the steps, several of which may be at work at once, and tells when one begins and ends. */
+class StepTracker {
+  readonly #open = new Map<string, OpenStep>();
+  readonly #begun: (label: string) => void;
+  readonly #ended: (step: OpenStep) => void;
+
+  constructor(begun: (label: string) => void, ended: (step: OpenStep) => void) {
+    this.#begun = begun;
+    this.#ended = ended;
   }
 
-  get current(): string | undefined {
-    return this.#current;
-  }
-
-  start(step: string): void {
+  step(step: string, phase: 'start' | 'end', detail: Readonly<Record<string, unknown>> | undefined): void {
     const label = stepOf(step);
-    if (label === this.#current) return;
-    this.flush();
-    this.#current = label;
-    this.#detail = undefined;
-    this.#startedMs = performance.now();
+    if (phase === 'start') {
+      // The files of a snapshot come one after the other: they have ended together when something else begins.
+      if (label !== writing) this.#end(writing);
+      const known = this.#open.get(label);
+      if (known !== undefined) {
+        known.depth++;
+        return;
+      }
+      this.#open.set(label, { label, startedMs: performance.now(), depth: 1, detail: undefined });
+      this.#begun(label);
+      return;
+    }
+    const open = this.#open.get(label);
+    if (open === undefined) return;
+    open.depth--;
+    open.detail = detail ?? open.detail;
+    if (open.depth === 0 && label !== writing) this.#end(label);
   }
 
-  end(detail: Readonly<Record<string, unknown>> | undefined): void {
-    this.#detail = detail;
-    // The files of a snapshot are many steps of core: they end together when the next step begins.
-    if (this.#current !== 'write snapshot') this.flush();
+  #end(label: string): void {
+    const open = this.#open.get(label);
+    if (open === undefined) return;
+    this.#open.delete(label);
+    this.#ended(open);
   }
+}
 
-  warn(warning: Warning): void {
-    this.#warned.push(warning);
-  }
+/** One line for a step that ended: its time and what came out. */
+function stepLine(step: OpenStep, style: Style): string {
+  const label = pad(truncate(step.label, labelWidth), labelWidth);
+  const time = pad(formatDuration(performance.now() - step.startedMs), 11, 'right');
+  const note = noteOf(step.detail);
+  return `  ${style.green('✓')} ${label}${time}${note === '' ? '' : `  ${style.dim(note)}`}`;
+}
 
-  /** Writes the line of the step that ended. */
-  flush(): void {
-    if (this.#current === undefined) return;
-    const { green, dim } = this.#style;
-    const label = pad(truncate(this.#current, labelWidth), labelWidth);
-    const time = pad(formatDuration(performance.now() - this.#startedMs), 11, 'right');
-    const note = noteOf(this.#detail);
-    this.#current = undefined;
-    this.#write(`${this.#indent}${green('✓')} ${label}${time}${note === '' ? '' : `  ${dim(note)}`}`);
-    for (const line of warningLines(this.#warned.splice(0), this.#style)) this.#write(line);
-  }
-
-  stop(): void {
-    if (this.#current === 'write snapshot') this.flush();
-    this.#current = undefined;
-  }
-
-  observer(): BuildObserver {
-    return {
-      step: (step, phase, detail) => (phase === 'start' ? this.start(step) : this.end(detail)),
+function lineRenderer(io: CliIo, style: Style): BuildRenderer {
+  const warned: Warning[] = [];
+  const write = (lines: readonly string[]): void => {
+    for (const line of lines) io.stderr.write(`${line}\n`);
+  };
+  const tracker = new StepTracker(
+    () => {},
+    (step) => write([stepLine(step, style), ...warningLines(warned.splice(0), style)]),
+  );
+  return {
+    observer: {
+      step: (step, phase, detail) => tracker.step(step, phase, detail),
       progress: () => {},
-      warn: (warning) => this.warn(warning),
-    };
-  }
+      warn: (warning) => void warned.push(warning),
+    },
+    stop: () => {},
+  };
 }
 
 function noteOf(detail: Readonly<Record<string, unknown>> | undefined): string {
@@ -143,53 +152,50 @@ function noteOf(detail: Readonly<Record<string, unknown>> | undefined): string {
   return '';
 }
 
-function barRenderer(io: CliIo, style: Style, steps: StepLines): BuildRenderer {
-  let bar: cliProgress.SingleBar | undefined;
-  const hide = (): void => {
-    bar?.stop();
-    bar = undefined;
-  };
-  const show = (): void => {
-    const created = new cliProgress.SingleBar(
-      {
-        stream: io.stderr as NodeJS.WritableStream,
-        format: `  ${style.cyan('›')} {label} {bar} {percentage} %  {note}`,
-        barsize: 24,
-        barCompleteChar: '█',
-        barIncompleteChar: '░',
-        clearOnComplete: true,
-        hideCursor: true,
-        linewrap: false,
-        // Core reports faster than an eye reads.
-        fps: 12,
-        // Ctrl-C is ours.
-        gracefulExit: false,
-      },
-      cliProgress.Presets.shades_classic,
-    );
-    created.start(100, 0, { label: pad(truncate(steps.current ?? '', labelWidth), labelWidth), note: '' });
-    bar = created;
-  };
+function barRenderer(io: CliIo, style: Style): BuildRenderer {
+  const bars = new cliProgress.MultiBar(
+    {
+      stream: io.stderr as NodeJS.WritableStream,
+      format: `  ${style.cyan('›')} {label} {bar} {percentage} %  {note}`,
+      barsize: 24,
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      clearOnComplete: true,
+      hideCursor: true,
+      linewrap: false,
+      // Core reports faster than an eye reads.
+      fps: 12,
+      // Ctrl-C is ours.
+      gracefulExit: false,
+    },
+    cliProgress.Presets.shades_classic,
+  );
+  const shown = new Map<string, cliProgress.SingleBar>();
+  const tracker = new StepTracker(
+    (label) => void shown.set(label, bars.create(100, 0, { label: pad(truncate(label, labelWidth), labelWidth), note: '' })),
+    (step) => {
+      const bar = shown.get(step.label);
+      if (bar !== undefined) bars.remove(bar);
+      shown.delete(step.label);
+      bars.log(`${stepLine(step, style)}\n`);
+    },
+  );
   return {
     observer: {
-      step: (step, phase, detail) => {
-        if (phase === 'start' && stepOf(step) === steps.current) return;
-        if (phase === 'end' && steps.current === 'write snapshot') return;
-        hide();
-        if (phase === 'start') {
-          steps.start(step);
-          show();
-        } else {
-          steps.end(detail);
-        }
+      step: (step, phase, detail) => tracker.step(step, phase, detail),
+      progress: (step, fraction, note) =>
+        shown
+          .get(stepOf(step))
+          ?.update(Math.floor(Math.min(1, Math.max(0, fraction)) * 100), { note: truncate(printable(note ?? ''), 20) }),
+      warn: (warning) => {
+        for (const line of warningLines([warning], style)) bars.log(`${line}\n`);
       },
-      progress: (_step, fraction, note) =>
-        bar?.update(Math.floor(Math.min(1, Math.max(0, fraction)) * 100), { note: truncate(printable(note ?? ''), 20) }),
-      warn: (warning) => steps.warn(warning),
     },
     stop: () => {
-      hide();
-      steps.stop();
+      for (const bar of shown.values()) bars.remove(bar);
+      shown.clear();
+      bars.update();
+      bars.stop();
     },
   };
 }

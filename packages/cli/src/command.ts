@@ -48,7 +48,8 @@ export function addCommand<Options>(parent: Command, host: CommandHost, spec: Co
   const command = new Command(spec.usage.split(' ')[0]);
   command.copyInheritedSettings(parent);
   for (const argument of spec.usage.match(/[<[][^>\]]+[>\]]/g) ?? []) command.argument(argument);
-  command.summary(spec.summary).description(spec.detail === undefined ? spec.summary : `${spec.summary}\n\n${spec.detail}`);
+  const sentence = `${spec.summary.charAt(0).toUpperCase()}${spec.summary.slice(1)}.`;
+  command.summary(spec.summary).description(spec.detail === undefined ? sentence : `${sentence}\n\n${spec.detail}`);
   spec.configure?.(command);
   command.option('-c, --config <file>', 'the config; default: shop.yaml or recloom.yaml here');
   command.option('--json', 'print JSON for machines');

@@ -5,7 +5,7 @@ import { formatCountOf, formatScore } from '../render/format.js';
 import type { Style } from '../render/style.js';
 import { renderTable } from '../render/table.js';
 import { printable, wrap } from '../render/text.js';
-import { UsageError, warningLines } from '../report-error.js';
+import { UsageError } from '../report-error.js';
 import { type RequestOptions, requestOf, requestOptions } from '../request-options.js';
 
 interface ExplainCommandOptions extends RequestOptions {
@@ -29,7 +29,10 @@ export function registerExplain(program: Command, host: CommandHost): void {
       const config = takeOnlyConfig(call);
       const { target, snapshot, surface, text, image } = call.options;
       if (target === undefined || target === '') throw new UsageError('--target must name an item.');
-      const [{ openPipeline }, { ledgerLines }] = await Promise.all([import('@recloom/core'), import('../render/answer.js')]);
+      const [{ openPipeline }, { ledgerLines, requestWarningLines }] = await Promise.all([
+        import('@recloom/core'),
+        import('../render/answer.js'),
+      ]);
       const pipeline = await openPipeline(config, {
         ...hostOptions(call.io),
         signal: call.io.signal,
@@ -43,7 +46,7 @@ export function registerExplain(program: Command, host: CommandHost): void {
           return;
         }
         call.print(traceLines(trace, pipeline.title(target), call.style));
-        call.print([...ledgerLines(trace.answer, call.style), '', ...warningLines(trace.answer.warnings, call.style)]);
+        call.print([...ledgerLines(trace.answer, call.style), '', ...requestWarningLines(trace.answer, call.style)]);
       } finally {
         await pipeline.close();
       }
@@ -61,7 +64,7 @@ function traceLines(trace: Trace, title: string, style: Style): string[] {
     steps.push(['proposed by', source, `rank ${rank}, its own score ${formatScore(score)}`]);
   if (trace.known && trace.proposedBy.length === 0) steps.push(['proposed by', 'nobody', '']);
   if (trace.removedBy !== undefined) steps.push(['removed by', trace.removedBy.filter, `reason: ${trace.removedBy.reason}`]);
-  for (const [scorer, score] of Object.entries(trace.scores)) steps.push(['scored by', scorer, formatScore(score)]);
+  for (const [scorer, score] of Object.entries(trace.scores)) steps.push(['scored by', scorer.replace(/^score\./, ''), formatScore(score)]);
   if (trace.value !== undefined) {
     const place =
       trace.placeByValue === undefined ? '' : `, place ${trace.placeByValue} of ${formatCountOf(trace.answer.ledger.scored, 'candidate')}`;

@@ -73,7 +73,7 @@ function detailOf(item: AnswerItem): string {
   if (explanation === undefined) return '';
   const sources = explanation.sources.map(({ name, rank }) => `${name} #${rank}`).join(', ');
   const scores = Object.entries(explanation.scores)
-    .map(([name, score]) => `${name} ${formatScore(score)}`)
+    .map(([name, score]) => `${name.replace(/^score\./, '')} ${formatScore(score)}`)
     .join(', ');
   const rankers = explanation.rankers.map(({ name, place }) => `${name} → ${place}`).join(', ');
   return [
@@ -117,7 +117,7 @@ export function answerLines(
           ...(marks === undefined ? {} : { marks }),
         })),
     '',
-    ...warningLines(answer.warnings, style),
+    ...requestWarningLines(answer, style),
   ];
   const known = request.user !== undefined && engine.users.rowOf(request.user) >= 0;
   if (request.user !== undefined && !known)
@@ -140,6 +140,21 @@ export function answerLines(
   ];
   lines.push(style.dim(`  ${facts.join(' · ')}`));
   return lines;
+}
+
+/** Warnings of an answer; what consent left out is one line. */
+export function requestWarningLines(answer: Pick<Answer, 'warnings'>, style: Style): string[] {
+  const refused = answer.warnings.filter((warning) => warning.code === 'RECLOOM_PRV_NOT_GRANTED');
+  const others = answer.warnings.filter((warning) => warning.code !== 'RECLOOM_PRV_NOT_GRANTED');
+  const names = [...new Set(refused.flatMap((warning) => (warning.at?.node === undefined ? [] : [warning.at.node])))];
+  return [
+    ...warningLines(others, style),
+    ...(refused.length === 0
+      ? []
+      : wrap(`! Without consent ${names.join(', ')} did not run: what they read was not granted.`, style.width, '    ', '  ').map(
+          style.yellow,
+        )),
+  ];
 }
 
 /** How many candidates each stage saw. */
