@@ -27,7 +27,7 @@ interface LoadedSession {
 
 /** The models of one worker. The only file that touches onnxruntime, and only ever inside a worker. */
 export class ModelStore {
-  readonly #runtimeModule: string;
+  readonly #importRuntime: () => Promise<unknown>;
   #runtime: Promise<typeof onnxruntime> | undefined;
   /** By content hash and devices. */
   readonly #sessions = new Map<string, LoadedSession>();
@@ -37,7 +37,7 @@ export class ModelStore {
 
   /** @param runtimeModule the module to import; anything but `onnxruntime-node` is for tests. */
   constructor(runtimeModule = 'onnxruntime-node') {
-    this.#runtimeModule = runtimeModule;
+    this.#importRuntime = () => import(runtimeModule);
   }
 
   /**
@@ -110,7 +110,7 @@ export class ModelStore {
 
   /** Releases every session. */
   async close(): Promise<void> {
-    for (const key of [...this.#byKey.keys()]) await this.release(key);
+    for (const key of this.#byKey.keys()) await this.release(key);
   }
 
   /** How many sessions are loaded. */
@@ -160,7 +160,7 @@ export class ModelStore {
 
   #loadRuntime(): Promise<typeof onnxruntime> {
     this.#runtime ??= importLibrary('onnxruntime-node', runtimeRange, async () => {
-      const module = (await import(this.#runtimeModule)) as typeof onnxruntime & { default?: typeof onnxruntime };
+      const module = (await this.#importRuntime()) as typeof onnxruntime & { default?: typeof onnxruntime };
       const runtime = module.default ?? module;
       // What fails is thrown and coded; the runtime's own lines on stderr would only say it twice.
       runtime.env.logLevel = 'fatal';

@@ -106,13 +106,15 @@ describe('MiniLM', () => {
       const first = (rows[index] ?? []).slice(0, 8);
       const distance = Math.hypot(...first.map((value, place) => value - (fp32_first_8[place] ?? 0)));
       expect(distance).toBeLessThan(Math.sqrt(2 - 2 * int8_cosine) * 1.05);
-      expect(distance).toBeLessThan(0.08);
+      // Seen: .008 to .020 with activations quantised by row, up to .030 without.
+      expect(distance).toBeLessThan(0.028);
     },
   );
 
   it.each(reference.fp32_cosines)('puts texts as near to each other as fp32 does: %j', ({ a, b, cosine }) => {
     const found = dot(rows[texts.indexOf(a)] ?? [], rows[texts.indexOf(b)] ?? []);
-    expect(Math.abs(found - cosine)).toBeLessThan(0.05);
+    // Seen: at most .010.
+    expect(Math.abs(found - cosine)).toBeLessThan(0.02);
   });
 
   it('gives the same vectors alone, in any company, in any order, at either scope; and the same bytes for the same call', async () => {
