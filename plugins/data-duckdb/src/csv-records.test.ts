@@ -63,35 +63,49 @@ describe('locateLines', () => {
   });
 
   it('finds every row of any file, however it is cut into chunks', async () => {
-    const value = fc.oneof(fc.constantFrom('', 'x', '"', '""', 'a"b', '\n', '\r\n', 'p\nq', ',', ' "'), fc.string({ maxLength: 4 }).map((text) => text.replaceAll('\r', '')));
+    const value = fc.oneof(
+      fc.constantFrom('', 'x', '"', '""', 'a"b', '\n', '\r\n', 'p\nq', ',', ' "'),
+      fc.string({ maxLength: 4 }).map((text) => text.replaceAll('\r', '')),
+    );
     const row = fc.record({ values: fc.tuple(value, value), blanksBefore: fc.nat(2), refused: fc.boolean() });
     await fc.assert(
-      fc.asyncProperty(fc.array(row, { maxLength: 8 }), fc.constantFrom('\n', '\r\n'), fc.integer({ min: 1, max: 7 }), fc.boolean(), async (rows, newline, chunk, header) => {
-        const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
-        let text = header ? `h1,h2${newline}` : '';
-        let line = header ? 2 : 1;
-        let record = header ? 2 : 1;
-        const lines: number[] = [];
-        const refused: number[] = [];
-        const refusedLines: number[] = [];
-        for (const { values, blanksBefore, refused: isRefused } of rows) {
-          text += newline.repeat(blanksBefore);
-          line += blanksBefore;
-          record += blanksBefore;
-          if (isRefused) {
-            refused.push(record);
-            refusedLines.push(line);
-          } else lines.push(line);
-          const written = values.map(quoted).join(',') + newline;
-          text += written;
-          line += written.split('\n').length - 1;
-          record++;
-        }
-        const chunks = text.match(new RegExp(`[\\s\\S]{1,${chunk}}`, 'g')) ?? [];
-        const found = await locateLines(Readable.from(chunks), { delimiter: ',', quote: '"', header }, lines.map((_, index) => index), refused);
-        expect([...found.accepted.values()]).toEqual(lines);
-        expect([...found.rejected.values()]).toEqual(refusedLines);
-      }),
+      fc.asyncProperty(
+        fc.array(row, { maxLength: 8 }),
+        fc.constantFrom('\n', '\r\n'),
+        fc.integer({ min: 1, max: 7 }),
+        fc.boolean(),
+        async (rows, newline, chunk, header) => {
+          const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
+          let text = header ? `h1,h2${newline}` : '';
+          let line = header ? 2 : 1;
+          let record = header ? 2 : 1;
+          const lines: number[] = [];
+          const refused: number[] = [];
+          const refusedLines: number[] = [];
+          for (const { values, blanksBefore, refused: isRefused } of rows) {
+            text += newline.repeat(blanksBefore);
+            line += blanksBefore;
+            record += blanksBefore;
+            if (isRefused) {
+              refused.push(record);
+              refusedLines.push(line);
+            } else lines.push(line);
+            const written = values.map(quoted).join(',') + newline;
+            text += written;
+            line += written.split('\n').length - 1;
+            record++;
+          }
+          const chunks = text.match(new RegExp(`[\\s\\S]{1,${chunk}}`, 'g')) ?? [];
+          const found = await locateLines(
+            Readable.from(chunks),
+            { delimiter: ',', quote: '"', header },
+            lines.map((_, index) => index),
+            refused,
+          );
+          expect([...found.accepted.values()]).toEqual(lines);
+          expect([...found.rejected.values()]).toEqual(refusedLines);
+        },
+      ),
       { numRuns: 300 },
     );
   });

@@ -43,7 +43,8 @@ it('reads the files it was locked on and nothing else', async () => {
     "PRAGMA memory_limit = '1GB'",
     "SET TimeZone = 'Asia/Tokyo'",
   ];
-  for (const sql of attempts) await expect(engine.run(sql), sql).rejects.toThrow(/Permission|locked|disabled|not be changed|Cannot change/i);
+  for (const sql of attempts)
+    await expect(engine.run(sql), sql).rejects.toThrow(/Permission|locked|disabled|not be changed|Cannot change/i);
   expect(existsSync(join(directory, 'written.csv'))).toBe(false);
   expect(readFileSync(mine, 'utf8')).toBe('a\n1\n');
 });
@@ -72,7 +73,10 @@ it('stops a running statement when the signal does', async () => {
   onTestFinished(() => engine.close());
   const controller = new AbortController();
   const started = performance.now();
-  const running = engine.rows('SELECT count(*) AS n FROM range(100000) a, range(100000) b WHERE (a.range * b.range) % 7 = 3', controller.signal);
+  const running = engine.rows(
+    'SELECT count(*) AS n FROM range(100000) a, range(100000) b WHERE (a.range * b.range) % 7 = 3',
+    controller.signal,
+  );
   setTimeout(() => controller.abort(new Error('enough')), 50);
   await expect(running).rejects.toThrow('enough');
   expect(performance.now() - started).toBeLessThan(10_000);

@@ -3,7 +3,15 @@ import { recloomError } from '@recloom/plugin-api';
 import type { Engine } from './duckdb-engine.js';
 import type { EventsOptions, ValueMapping } from './options.js';
 import { readError } from './read-error.js';
-import { type Mapper, SourceReader, type StageColumn, type Staged, sourceFingerprint, stagedTable } from './source-reader.js';
+import {
+  describeNothing,
+  type Mapper,
+  SourceReader,
+  type StageColumn,
+  type Staged,
+  sourceFingerprint,
+  stagedTable,
+} from './source-reader.js';
 import { quoteText } from './sql-text.js';
 import { numberSql, type ReadValue, type SqlValue, textSql, timeSql } from './value-sql.js';
 
@@ -40,7 +48,7 @@ export class EventsSource implements DataSource {
       const staged = await reader.stage((mapper) => this.#plan(reader, mapper, signal), context.progress);
       this.#report = reportOf(staged, []);
       reader.checkShare(staged, staged.bad);
-      if (staged.rowsKept === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'events' });
+      if (staged.rowsKept === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: describeNothing('events', staged) });
 
       const dictionaries = await makeDictionaries(reader.engine, this.#categories(), signal);
       context.progress(0.7, 'dictionaries');

@@ -66,19 +66,19 @@ export async function resolveFiles(
     const found = await expand(engine, absolute);
     if (found.length === 0) throw recloomError('RECLOOM_DAT_FILE_MISSING', { path: pattern });
     for (const path of found) {
-      const display = isAbsolute(pattern) ? path : relative(directory, path);
-      const { format, compression } = formatOf(path);
-      const chosen = fileFormat === 'auto' ? format : fileFormat;
-      if (chosen === undefined) {
-        throw recloomError('RECLOOM_DAT_UNREADABLE', {
-          path: display,
-          why: 'its name does not tell the format; end it in .csv, .tsv, .parquet, .json or .ndjson, or set `fileFormat`',
-        });
-      }
+      const display = isAbsolute(pattern) ? path : relative(directory, path) || pattern;
       try {
         const real = await realpath(path);
         const status = await stat(real);
         if (!status.isFile()) throw recloomError('RECLOOM_DAT_UNREADABLE', { path: display, why: 'it is not a file' });
+        const { format, compression } = formatOf(path);
+        const chosen = fileFormat === 'auto' ? format : fileFormat;
+        if (chosen === undefined) {
+          throw recloomError('RECLOOM_DAT_UNREADABLE', {
+            path: display,
+            why: 'its name does not tell the format; end it in .csv, .tsv, .parquet, .json or .ndjson, or set `fileFormat`',
+          });
+        }
         const handle = await open(real, 'r');
         await handle.close();
         files.push({ path: real, display, format: chosen, compression, sizeBytes: status.size });

@@ -4,7 +4,15 @@ import { dirname, resolve } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { parseFirstRecord } from './csv-records.js';
 import { Engine } from './duckdb-engine.js';
-import { type Compression, type FileFormat, type InputFile, readHead, resolveFiles, verifyCompression } from './input-files.js';
+import {
+  type Compression,
+  type FileFormat,
+  type InputFile,
+  literalPath,
+  readHead,
+  resolveFiles,
+  verifyCompression,
+} from './input-files.js';
 import { eventsOptions, type SourceOptions } from './options.js';
 import { readError } from './read-error.js';
 import { type ColumnKind, detectKinds, openFiles, type Relation } from './relation.js';
@@ -81,7 +89,8 @@ export async function inspectFile(
   try {
     const files = await resolveFiles(engine, absolute, options.directory ?? dirname(absolute), 'auto');
     file = files[0] as InputFile;
-    await engine.lock(files.map((entry) => entry.path));
+    await engine.lock(files.flatMap((entry) => [entry.path, literalPath(entry.path)]));
+    for (const entry of files) if (entry.compression === 'zstd') await verifyCompression(entry, signal ?? new AbortController().signal);
     const isText = file.format === 'csv' || file.format === 'tsv';
     const encoding = isText ? await detectEncoding(file) : 'utf-8';
     let source = sourceOptions({ path, encoding });
@@ -95,7 +104,7 @@ export async function inspectFile(
     const rowsSampled = Number(counted?.['n'] ?? 0);
     if (rowsSampled < sampleRows) await verifyCompression(file, signal ?? new AbortController().signal);
     const { rowCount, rowCountIsExact } = await countRows(engine, files, relation, rowsSampled, sampleRows, signal);
-    const kinds = relation.isText ? await detectKinds(engine, 'profile', relation.columns, '.', signal) : undefined;
+    const kinds = relation.isText ? (await detectKinds(engine, 'profile', relation.columns, '.', signal)).kinds : undefined;
     const columns: ColumnProfile[] = [];
     for (const column of relation.columns) columns.push(await profileColumn(engine, column, kinds?.get(column.name), rowsSampled, signal));
     return {

@@ -37,7 +37,8 @@ export function pluginError(code: (typeof pluginErrors)[number]['code'], message
 export function readError(error: unknown, files: readonly InputFile[]): unknown {
   if (isRecloomError(error) || !(error instanceof Error) || error.name === 'AbortError') return error;
   const text = error.message;
-  const path = (files.find((file) => text.includes(file.path)) ?? files[0])?.display ?? 'the data';
+  const file = files.find((entry) => text.includes(entry.path)) ?? files[0];
+  const path = file?.display ?? 'the data';
   const unreadable = (why: string): RecloomError => recloomError('RECLOOM_DAT_UNREADABLE', { path, why });
   const kind = /^([A-Z][A-Za-z ]+ Error|[A-Z]+ Error)/.exec(text)?.[1] ?? '';
   if (kind === 'Out of Memory Error') return pluginError('DATA_DUCKDB_MEMORY', 'DuckDB ran out of the memory it was given.');
@@ -50,8 +51,9 @@ export function readError(error: unknown, files: readonly InputFile[]): unknown 
   if (/GZIP|zlib|inflate|ZSTD|zstd/i.test(text)) return unreadable('it is not compressed as its name says');
   if (/magic bytes|parquet|thrift|TProtocol|snappy/i.test(text)) return unreadable('it is not a Parquet file or is damaged');
   if (/JSON/.test(text) && kind !== 'Conversion Error') {
-    const line = /in line (\d+)/.exec(text)?.[1];
-    return unreadable(`it is not valid JSON${line === undefined ? '' : ` (line ${line})`}`);
+    // DuckDB counts the line after the one at fault; a test watches over that.
+    const line = file?.format === 'ndjson' ? Number(/in line (\d+)/.exec(text)?.[1] ?? 1) - 1 : 0;
+    return unreadable(`it is not valid JSON${line > 0 ? ` (line ${line})` : ''}`);
   }
   if (/unicode|utf-?8|utf-?16|encoded/i.test(text)) return recloomError('RECLOOM_DAT_ENCODING', { path });
   if (/state machine|CSV Error|CSV Parser/i.test(text))

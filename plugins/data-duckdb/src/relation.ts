@@ -83,8 +83,9 @@ async function openCsv(engine: Engine, files: readonly InputFile[], options: Sou
       empty.push(file);
       continue;
     }
-    if (head.includes('\0') || (options.encoding === 'utf-8' && head.startsWith('\uFFFD\uFFFD'))) {
-      throw options.encoding === 'utf-8' && (head.startsWith('\uFFFD') || /^.\0/.test(head))
+    if (head.includes('\0')) {
+      // Read as UTF-8, UTF-16 is every other byte a zero, after two bytes that are none.
+      throw options.encoding === 'utf-8' && /^(\uFFFD\uFFFD|[^\0]\0)/.test(head)
         ? recloomError('RECLOOM_DAT_ENCODING', { path: file.display })
         : recloomError('RECLOOM_DAT_UNREADABLE', { path: file.display, why: 'it is not text' });
     }
@@ -198,6 +199,7 @@ export class TypedColumns {
   readonly #options: SourceOptions;
   readonly #sample: string;
   readonly #kinds = new Map<string, ColumnKind>();
+  readonly #seconds = new Map<string, ColumnKind>();
   readonly #times = new Map<string, string>();
   #sampled = false;
 
@@ -236,9 +238,9 @@ export class TypedColumns {
       }
     }
     if (open.length === 0) return;
-    for (const [name, kind] of await detectKinds(this.#engine, await this.sample(signal), open, this.#options.decimal, signal)) {
-      this.#kinds.set(name, kind);
-    }
+    const found = await detectKinds(this.#engine, await this.sample(signal), open, this.#options.decimal, signal);
+    for (const [name, kind] of found.kinds) this.#kinds.set(name, kind);
+    for (const [name, kind] of found.seconds) this.#seconds.set(name, kind);
   }
 
   /**
@@ -261,9 +263,10 @@ export class TypedColumns {
     this.#kinds.set(name, kind);
   }
 
-  /** True when the config did not name the column's type, so that it may be taken as something else. */
-  isGuess(name: string): boolean {
-    return this.#options.types[name] === undefined;
+  /** What else a column could be, where an expression cannot work with what it was taken for; undefined when the config named it. */
+  otherKind(name: string): ColumnKind | undefined {
+    if (!this.#relation.isText || this.#options.types[name] !== undefined) return undefined;
+    return this.kind(name) === 'text' ? this.#seconds.get(name) : 'text';
   }
 
   /** The typed columns among `names` that can fail to read: with SQL for "there is a value and it cannot be read". */
@@ -329,7 +332,8 @@ export class TypedColumns {
 
 /**
  * What columns of text hold, by their first rows: numbers when every value reads as one and none begins with a needless zero
- * (such are codes), or when nine in ten do and the others do not look like codes (letters and digits mixed).
+ * (such are codes), or when nine in ten do and the others do not look like codes (letters and digits mixed). `seconds` holds
+ * what text columns could be at second choice: numbers when at least half of the values are.
  */
 export async function detectKinds(
   engine: Engine,
@@ -337,8 +341,9 @@ export async function detectKinds(
   columns: readonly RelationColumn[],
   decimal: '.' | ',',
   signal: AbortSignal | undefined,
-): Promise<Map<string, ColumnKind>> {
+): Promise<{ readonly kinds: Map<string, ColumnKind>; readonly seconds: Map<string, ColumnKind> }> {
   const kinds = new Map<string, ColumnKind>();
+  const seconds = new Map<string, ColumnKind>();
   for (const column of columns) {
     const plain = plainNumberSql('v', decimal);
     const [row] = await engine.rows(
@@ -356,16 +361,18 @@ export async function detectKinds(
     const count = (name: string): number => Number(row?.[name] ?? 0);
     const present = count('present');
     const most = (name: string): boolean => present > 0 && count(name) >= 0.9 * present;
+    const number = count('integers') === count('numbers') ? 'integer' : 'number';
     let kind: ColumnKind = 'text';
     if (
       count('numbers') === present ? present > 0 && count('zeros') === 0 : most('numbers') && count('zeros') === 0 && count('codes') === 0
     ) {
-      kind = count('integers') === count('numbers') ? 'integer' : 'number';
+      kind = number;
     } else if (most('timestamps')) kind = count('zones') > 0 ? 'timestamptz' : 'timestamp';
     else if (most('booleans')) kind = 'boolean';
     kinds.set(column.name, kind);
+    if (kind === 'text' && present > 0 && count('numbers') >= 0.5 * present) seconds.set(column.name, number);
   }
-  return kinds;
+  return { kinds, seconds };
 }
 
 /** Class of a column's type for choosing a field's type: what the file says, or what the text looks like. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type DataReadContext, type DroppedRows, recloomError, type Warning } from '@recloom/plugin-api';
 import { locateLines } from './csv-records.js';
 import { Engine } from './duckdb-engine.js';
-import { hashFile, type InputFile, openText, resolveFiles, verifyCompression } from './input-files.js';
+import { hashFile, type InputFile, literalPath, openText, resolveFiles, verifyCompression } from './input-files.js';
 import type { SourceOptions, ValueMapping } from './options.js';
 import { readError } from './read-error.js';
 import { openFiles, openSelect, type Relation, TypedColumns } from './relation.js';
@@ -108,7 +108,10 @@ export class SourceReader {
     try {
       const inputs = await resolveInputs(engine, options, directory);
       const files = inputs.flatMap((input) => input.files);
-      await engine.lock([...new Set(files.map((file) => file.path))]);
+      // A name with brackets has to be escaped in a query, and is then looked up both ways.
+      await engine.lock([...new Set(files.flatMap((file) => [file.path, literalPath(file.path)]))]);
+      // Of zstd only the frames are walked, which is quick and gives better reasons than the first look into the file.
+      for (const file of files) if (file.compression === 'zstd') await verifyCompression(file, signal);
       const tables: TextTable[] = [];
       for (const input of inputs) {
         const relation = await openFiles(engine, input.files, options);
@@ -269,6 +272,7 @@ export class SourceReader {
     const wanted = [...counts.entries()].filter(([reason]) => reason !== 0).flatMap(([, entry]) => entry.first);
     const shape = this.#query === undefined && this.#files.length === 1 ? { rows: total, physicalLines } : undefined;
     const located = await locateRows(this.#relation, this.#query === undefined ? rejected : [], wanted, options, shape);
+    refuseEndless(rejected, located.rejected);
     const oneFile = this.#files.length === 1;
     const lines = (places: readonly LinePlace[]): { readonly lines?: readonly number[] } =>
       oneFile && places.length > 0 ? { lines: places.map((place) => place.line) } : {};
@@ -293,11 +297,21 @@ export class SourceReader {
       dropped.push({ reason: reason.kind === 'bad' ? `unreadable ${reason.label}` : reason.label, count: entry.count, ...lines(places) });
       if (reason.kind !== 'bad') continue;
       bad.push({ label: reason.label, count: entry.count, places });
-      warnings.push(badValuesWarning(reason.label, entry.count, places, oneFile, 'the rows were dropped'));
+      warnings.push(
+        badValuesWarning(reason.label, entry.count, places, oneFile, entry.count === 1 ? 'the row was dropped' : 'the rows were dropped'),
+      );
     }
     for (const input of inputs) {
       bad.push(input);
-      warnings.push(badValuesWarning(input.label, input.count, input.places, oneFile, 'they count as missing'));
+      warnings.push(
+        badValuesWarning(
+          input.label,
+          input.count,
+          input.places,
+          oneFile,
+          input.count === 1 ? 'it counts as missing' : 'they count as missing',
+        ),
+      );
     }
     const staged: Staged = {
       rowsRead,
@@ -366,9 +380,7 @@ export class SourceReader {
       limit: percent(this.options.maxBadShare),
       examples: bad
         .filter((entry) => entry.count > 0)
-        .map(
-          (entry) => `${entry.count} × ${entry.label}${entry.places.length > 0 ? ` (lines ${describePlaces(entry.places, oneFile)})` : ''}`,
-        )
+        .map((entry) => `${entry.count} × ${entry.label}${entry.places.length > 0 ? ` (${namePlaces(entry.places, oneFile)})` : ''}`)
         .join(', '),
     });
   }
@@ -470,11 +482,13 @@ export class Mapper {
       if (/must appear in the GROUP BY|aggregate/i.test((error as Error).message)) {
         throw recloomError('RECLOOM_DAT_QUERY_REFUSED', { why: `${option} must not aggregate; use \`query\` for that` });
       }
-      // `InvoiceNo LIKE 'C%'` wants text although all invoices read so far are numbers.
+      // `InvoiceNo LIKE 'C%'` wants text although all invoices read so far are numbers; `Quantity <= 0` wants a number although
+      // some of the first quantities are not.
       for (const name of columns) {
         const kind = typed.kind(name);
-        if (!relation.isText || kind === 'text' || !typed.isGuess(name)) continue;
-        typed.change(name, 'text');
+        const other = typed.otherKind(name);
+        if (other === undefined) continue;
+        typed.change(name, other);
         const type = await describe().catch(() => undefined);
         if (type !== undefined) {
           this.#changed = true;
@@ -530,9 +544,10 @@ async function openQuery(
   } catch (error) {
     for (const table of tables) {
       for (const name of table.mentioned) {
-        if (!table.relation.isText || table.typed.kind(name) === 'text' || !table.typed.isGuess(name)) continue;
         const before = table.typed.kind(name);
-        table.typed.change(name, 'text');
+        const other = table.typed.otherKind(name);
+        if (other === undefined) continue;
+        table.typed.change(name, other);
         await createViews();
         try {
           return await openSelect(engine, query.sql, files);
@@ -551,6 +566,23 @@ interface RejectedLines {
   readonly count: number;
   /** Numbers of the records, 1-based, header and blank lines counted. */
   readonly records: readonly number[];
+  /** The last of them opens a quote that nothing closes: it took all lines after it along. */
+  readonly endless: boolean;
+}
+
+/**
+ * However small the share of one row is: the rows behind an open quote were neither read nor counted.
+ *
+ * @throws RECLOOM_DAT_UNREADABLE
+ */
+function refuseEndless(rejected: readonly RejectedLines[], located: ReadonlyMap<string, LinePlace>): void {
+  const found = rejected.find((entry) => entry.endless);
+  if (found === undefined) return;
+  const line = located.get(`${found.file.path}\n${Math.max(...found.records)}`)?.line;
+  throw recloomError('RECLOOM_DAT_UNREADABLE', {
+    path: found.file.display,
+    why: `a quote that opens ${line === undefined ? 'in it' : `in line ${line}`} is never closed, so the rows after it are lost`,
+  });
 }
 
 const rejectLabels: Readonly<Record<string, string>> = {
@@ -576,8 +608,9 @@ async function readRejects(
     const [table] = await engine.rows(`SELECT count(*) AS n FROM duckdb_tables() WHERE table_name = ${quoteText(`rejects_${tag}`)}`);
     if (Number(table?.['n'] ?? 0) === 0) continue;
     const rows = await engine.rows(
-      `SELECT file_path AS file, error AS error, count(*) AS n, list(line ORDER BY line) AS lines FROM (
-         SELECT file_path, line, min(error_type) AS error FROM ${quoteIdentifier(`rejects_${tag}`)} JOIN ${quoteIdentifier(`scans_${tag}`)} USING (scan_id, file_id)
+      `SELECT file_path AS file, error AS error, count(*) AS n, list(line ORDER BY line) AS lines, bool_or(endless) AS endless FROM (
+         SELECT file_path, line, min(error_type) AS error,
+           bool_or(error_type = 'UNQUOTED VALUE' AND contains(rtrim(csv_line, chr(10) || chr(13)), chr(10))) AS endless FROM ${quoteIdentifier(`rejects_${tag}`)} JOIN ${quoteIdentifier(`scans_${tag}`)} USING (scan_id, file_id)
          GROUP BY file_path, line) GROUP BY file_path, error ORDER BY file_path, error`,
       signal,
     );
@@ -590,6 +623,7 @@ async function readRejects(
         file,
         count: Number(row['n']),
         records: row['lines'] as readonly number[],
+        endless: row['endless'] === true,
       });
     }
   }
@@ -650,9 +684,20 @@ export function describePlaces(places: readonly LinePlace[], oneFile: boolean): 
   return places.map((place) => (oneFile ? String(place.line) : `${place.file.display}:${place.line}`)).join(', ');
 }
 
+/** "line 3", "lines 3, 9", "a.csv:3, b.csv:9". */
+function namePlaces(places: readonly LinePlace[], oneFile: boolean): string {
+  return `${oneFile ? `line${places.length === 1 ? '' : 's'} ` : ''}${describePlaces(places, oneFile)}`;
+}
+
+/** What became of the rows when none is left: there is no build report to look at then. */
+export function describeNothing(what: string, staged: Pick<Staged, 'rowsRead' | 'dropped'>): string {
+  const reasons = staged.dropped.map(({ count, reason }) => `${count} × ${reason}`).join(', ');
+  return `${what} left (${staged.rowsRead} row${staged.rowsRead === 1 ? '' : 's'} read; left out: ${reasons})`;
+}
+
 /** The typed warning for values that could not be read. */
 export function badValuesWarning(label: string, count: number, places: readonly LinePlace[], oneFile: boolean, outcome: string): Warning {
-  const where = places.length > 0 ? ` (${oneFile ? 'lines ' : ''}${describePlaces(places, oneFile)})` : '';
+  const where = places.length > 0 ? ` (${namePlaces(places, oneFile)})` : '';
   return {
     code: 'RECLOOM_DAT_BAD_VALUES',
     message: `${count} value${count === 1 ? '' : 's'} of "${label}" could not be read${where}; ${outcome}.`,

@@ -15,6 +15,7 @@ import { columnClass } from './relation.js';
 import {
   badValuesWarning,
   type CountedRows,
+  describeNothing,
   type Mapper,
   SourceReader,
   type StageColumn,
@@ -80,7 +81,7 @@ export class TableSource implements DataSource {
       };
       reader.checkShare(staged, staged.bad);
       for (const field of bad) reader.checkShare(staged, [...staged.bad, field]);
-      if (staged.rowsKept === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: this.#kind });
+      if (staged.rowsKept === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: describeNothing(this.#kind, staged) });
 
       await joinRows(reader.engine, fields, signal);
       const types = await finalTypes(reader.engine, fields, signal);
@@ -149,7 +150,9 @@ export class TableSource implements DataSource {
       const located = await staged.locate(first);
       const places = first.map((place) => located.get(place)).filter((place) => place !== undefined);
       bad.push({ label: field.label, count, places });
-      warnings.push(badValuesWarning(field.label, count, places, reader.hasOneFile, 'they count as missing'));
+      warnings.push(
+        badValuesWarning(field.label, count, places, reader.hasOneFile, count === 1 ? 'it counts as missing' : 'they count as missing'),
+      );
     }
     return { bad, warnings };
   }
