@@ -196,14 +196,23 @@ export class BertEmbedding implements FeatureExtractor {
     if (!this.#options.storeEmbeddings || texts.length < storeFromTexts) return this.#encoder.encode(texts, signal, this.#onNotFinite);
     this.#stored ??= this.#openStored();
     const stored = await this.#stored;
-    const embeddings = texts.map((text) => stored.get(text));
-    const missing = texts.filter((_, index) => embeddings[index] === undefined);
+    const keys = await StoredEmbeddings.keysOf(texts);
+    const embeddings = keys.map((key) => stored.get(key));
+    const missing = texts.flatMap((_, index) => (embeddings[index] === undefined ? [index] : []));
     if (missing.length === 0) return embeddings;
-    const encoded = await this.#encoder.encode(missing, signal, this.#onNotFinite);
-    const fresh = new Map(missing.map((text, index) => [text, encoded[index]]));
-    for (const [text, embedding] of fresh) if (embedding !== undefined) stored.add(text, embedding);
+    const encoded = await this.#encoder.encode(
+      missing.map((index) => texts[index] as string),
+      signal,
+      this.#onNotFinite,
+    );
+    for (const [place, index] of missing.entries()) {
+      const embedding = encoded[place];
+      if (embedding === undefined) continue;
+      embeddings[index] = embedding;
+      stored.add(keys[index] as string, embedding);
+    }
     await this.#flush(stored, false);
-    return texts.map((text, index) => embeddings[index] ?? fresh.get(text));
+    return embeddings;
   }
 
   async #openStored(): Promise<StoredEmbeddings> {

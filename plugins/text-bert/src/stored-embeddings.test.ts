@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { StoredEmbeddings } from './stored-embeddings.js';
 
@@ -14,6 +15,8 @@ function countingStore() {
   };
   return store;
 }
+/** As `keysOf` makes them: the first 32 hex digits of the SHA-256. */
+const keyOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32);
 const vector = (...values: number[]): Float32Array => Float32Array.from(values);
 
 describe('stored embeddings', () => {
@@ -21,32 +24,36 @@ describe('stored embeddings', () => {
     const store = countingStore();
     const exact = vector(Math.fround(0.1), -0, 1e-45);
     const first = await StoredEmbeddings.open(store, 'k', 3);
-    first.add('red mug', exact);
-    first.add('blue mug', vector(1, 2, 3));
-    exact[0] = 9;
+    first.add(keyOf('red mug'), exact);
+    first.add(keyOf('blue mug'), vector(1, 2, 3));
     await first.flush(true);
     expect([...store.values.keys()]).toEqual(['k']);
     const second = await StoredEmbeddings.open(store, 'k', 3);
     expect(second.size).toBe(2);
-    const back = second.get('red mug');
+    const back = second.get(keyOf('red mug'));
     expect([Object.is(back?.[1], -0), back?.[0], back?.[2]]).toEqual([true, Math.fround(0.1), vector(1e-45)[0]]);
-    expect(second.get('Red mug')).toBeUndefined();
+    expect(second.get(keyOf('Red mug'))).toBeUndefined();
     const bytes = store.values.get('k');
     const other = await StoredEmbeddings.open(countingStore(), 'k', 3);
-    expect(other.get('x')).toBeUndefined();
+    expect(other.get(keyOf('x'))).toBeUndefined();
     const swapped = countingStore();
     const third = await StoredEmbeddings.open(swapped, 'k', 3);
-    third.add('blue mug', vector(1, 2, 3));
-    third.add('red mug', vector(Math.fround(0.1), -0, 1e-45));
+    third.add(keyOf('blue mug'), vector(1, 2, 3));
+    third.add(keyOf('red mug'), vector(Math.fround(0.1), -0, 1e-45));
     await third.flush(true);
     expect(swapped.values.get('k')).toEqual(bytes);
+  });
+
+  it('name texts by the first 16 bytes of their SHA-256', async () => {
+    const texts = Array.from({ length: 600 }, (_, index) => `text ${index} é`);
+    expect(await StoredEmbeddings.keysOf(texts)).toEqual(texts.map(keyOf));
   });
 
   it('writes a growing set a few times, not once per batch, and not at all when nothing is new', async () => {
     const store = countingStore();
     const stored = await StoredEmbeddings.open(store, 'k', 1);
     for (let batch = 0; batch < 40; batch++) {
-      for (let row = 0; row < 10; row++) stored.add(`${batch} ${row}`, vector(batch));
+      for (let row = 0; row < 10; row++) stored.add(keyOf(`${batch} ${row}`), vector(batch));
       await stored.flush(false);
     }
     expect(store.writes).toBeLessThan(12);
@@ -60,22 +67,22 @@ describe('stored embeddings', () => {
   it('forgets most of what a catalogue no longer has', async () => {
     const store = countingStore();
     const old = await StoredEmbeddings.open(store, 'k', 1);
-    for (let row = 0; row < 100; row++) old.add(`old ${row}`, vector(row));
+    for (let row = 0; row < 100; row++) old.add(keyOf(`old ${row}`), vector(row));
     await old.flush(true);
     const next = await StoredEmbeddings.open(store, 'k', 1);
-    next.get('old 99');
-    for (let row = 0; row < 9; row++) next.add(`new ${row}`, vector(row));
+    next.get(keyOf('old 99'));
+    for (let row = 0; row < 9; row++) next.add(keyOf(`new ${row}`), vector(row));
     await next.flush(true);
     const last = await StoredEmbeddings.open(store, 'k', 1);
     expect(last.size).toBe(20);
-    expect(last.get('old 99')).toEqual(vector(99));
-    expect(last.get('new 8')).toEqual(vector(8));
+    expect(last.get(keyOf('old 99'))).toEqual(vector(99));
+    expect(last.get(keyOf('new 8'))).toEqual(vector(8));
   });
 
   it('takes what is damaged, cut off or of another width for nothing', async () => {
     const store = countingStore();
     const stored = await StoredEmbeddings.open(store, 'k', 2);
-    stored.add('a', vector(1, 2));
+    stored.add(keyOf('a'), vector(1, 2));
     await stored.flush(true);
     const whole = store.values.get('k') as Uint8Array;
     expect((await StoredEmbeddings.open(store, 'k', 3)).size).toBe(0);

@@ -54,20 +54,33 @@ export class StoredEmbeddings {
     return this.#rows.size;
   }
 
-  /** The embedding of a text, or undefined. */
-  get(text: string): Float32Array | undefined {
-    const hash = hashOf(text);
-    const row = this.#rows.get(hash);
-    if (row !== undefined) this.#used.add(hash);
+  /** The keys of texts, in order: hex of their SHA-256, cut to 16 bytes. */
+  static async keysOf(texts: readonly string[]): Promise<string[]> {
+    const keys: string[] = [];
+    for (const text of texts) {
+      if (keys.length % rowsPerTurn === rowsPerTurn - 1) await otherWork();
+      keys.push(
+        createHash('sha256')
+          .update(text)
+          .digest('hex')
+          .slice(0, hashBytes * 2),
+      );
+    }
+    return keys;
+  }
+
+  /** The embedding of a text by its key, or undefined; shared, so it must not be written to. */
+  get(key: string): Float32Array | undefined {
+    const row = this.#rows.get(key);
+    if (row !== undefined) this.#used.add(key);
     return row;
   }
 
-  /** Adds an embedding; it is copied. */
-  add(text: string, embedding: Float32Array): void {
-    const hash = hashOf(text);
-    if (!this.#rows.has(hash)) this.#newRows++;
-    this.#rows.set(hash, embedding.slice());
-    this.#used.add(hash);
+  /** Adds an embedding, which must not be written to afterwards. */
+  add(key: string, embedding: Float32Array): void {
+    if (!this.#rows.has(key)) this.#newRows++;
+    this.#rows.set(key, embedding);
+    this.#used.add(key);
   }
 
   /**
@@ -151,11 +164,4 @@ async function checksum(bytes: Uint8Array): Promise<Uint8Array> {
 /** Swaps the bytes of numbers in place where this machine is not little-endian; the same swap leads back. */
 function toLittleEndian(values: Float32Array): void {
   if (endianness() === 'BE') Buffer.from(values.buffer, values.byteOffset, values.byteLength).swap32();
-}
-
-function hashOf(text: string): string {
-  return createHash('sha256')
-    .update(text)
-    .digest('hex')
-    .slice(0, hashBytes * 2);
 }
