@@ -155,7 +155,7 @@ describe('the house', () => {
     const extra: Record<string, readonly string[]> = {
       '@recloom/kernels': ['assembly', 'scripts'],
       '@recloom/presets': ['presets'],
-      '@recloom/cli': ['scripts', 'template'],
+      '@recloom/cli': ['bin', 'scripts', 'template', '.gitignore'],
       '@recloom/model-all-minilm-l6-v2': ['onnx', 'config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'reference.json', 'NOTICE'],
     };
     for (const entry of packages) {

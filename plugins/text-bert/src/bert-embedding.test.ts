@@ -16,7 +16,7 @@ import type {
   Warning,
 } from '@recloom/plugin-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import reference from '../../../packages/model-all-minilm-l6-v2/reference.json' with { type: 'json' };
+import reference from '@recloom/model-all-minilm-l6-v2/reference.json' with { type: 'json' };
 import { BertEmbedding } from './bert-embedding.js';
 import { bertOptions } from './options.js';
 

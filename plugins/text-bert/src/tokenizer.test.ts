@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import reference from '../../../packages/model-all-minilm-l6-v2/reference.json' with { type: 'json' };
+import reference from '@recloom/model-all-minilm-l6-v2/reference.json' with { type: 'json' };
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 
 const model = fileURLToPath(new URL('../../../packages/model-all-minilm-l6-v2', import.meta.url));
