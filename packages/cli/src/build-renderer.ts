@@ -200,38 +200,68 @@ function barRenderer(io: CliIo, style: Style): BuildRenderer {
   };
 }
 
-/** What was read, and what was dropped and why; sources with the same losses are told together. */
+/** Sources that read the same rows: one table of what they dropped. */
+interface ReadGroup {
+  readonly rowsRead: number;
+  readonly columns: { readonly kinds: DataKind[]; readonly report: DataReport }[];
+}
+type DataKind = 'items' | 'users' | 'events';
+
+/** What was read, and what was dropped and why. Sources of the same rows stand in one table. */
 export function dataReportLines(reports: BuildReport['data'], counts: BuildReport['counts'], style: Style): string[] {
-  const groups = new Map<string, { readonly kinds: ('items' | 'users' | 'events')[]; readonly report: DataReport }>();
-  for (const kind of ['events', 'items', 'users'] as const) {
-    const report = reports[kind];
-    if (report === undefined) continue;
-    const key = JSON.stringify([report.rowsRead, report.dropped]);
-    const known = groups.get(key);
-    if (known === undefined) groups.set(key, { kinds: [kind], report });
-    else known.kinds.push(kind);
-  }
-  const lines = [...heading('Data', style)];
-  for (const { kinds, report } of groups.values()) {
-    const kept = kinds.map((kind) => formatCountOf(counts[kind], kind.slice(0, -1))).join(', ');
-    lines.push(`  ${formatCountOf(report.rowsRead, 'line')} read for ${kinds.join(', ')} → ${kept}`);
-    if (report.dropped.length === 0) continue;
+  const lines = heading('Data', style);
+  for (const { rowsRead, columns } of readGroups(reports)) {
+    const kept = columns.flatMap(({ kinds }) => kinds.map((kind) => formatCountOf(counts[kind], kind.slice(0, -1)))).join(', ');
+    lines.push(`  ${formatCountOf(rowsRead, 'line')} read → ${kept}`);
+    const reasons = new Map<string, { readonly counts: number[]; lines: readonly number[] }>();
+    for (const [place, { report }] of columns.entries()) {
+      for (const { reason, count, lines: numbers } of report.dropped) {
+        if (count === 0) continue;
+        const entry = reasons.get(reason) ?? { counts: columns.map(() => 0), lines: numbers ?? [] };
+        entry.counts[place] = count;
+        reasons.set(reason, entry);
+      }
+    }
+    if (reasons.size === 0) continue;
+    const largest = (entry: { readonly counts: readonly number[] }): number => Math.max(...entry.counts);
     lines.push(
+      '',
       ...renderTable(
         [
-          { header: 'dropped', align: 'right' },
-          { header: 'why', narrow: 'cut' },
-          { header: 'first lines', paint: style.dim },
+          ...columns.map(({ kinds }) => ({ header: columns.length === 1 ? 'dropped' : kinds.join(', '), align: 'right' as const })),
+          { header: columns.length === 1 ? 'why' : 'dropped because', narrow: 'cut' },
+          { header: 'from line', align: 'right', paint: style.dim },
         ],
-        [...report.dropped]
-          .filter((entry) => entry.count > 0)
-          .sort((left, right) => right.count - left.count)
-          .map((entry) => [formatCount(entry.count), printable(entry.reason), (entry.lines ?? []).join(', ')]),
+        [...reasons]
+          .sort(([, left], [, right]) => largest(right) - largest(left))
+          .map(([reason, entry]) => [
+            ...entry.counts.map((count) => (count === 0 ? '–' : formatCount(count))),
+            printable(reason),
+            entry.lines[0] === undefined ? '' : formatCount(entry.lines[0]),
+          ]),
         { style, indent: '    ' },
       ),
     );
   }
   return lines;
+}
+
+function readGroups(reports: BuildReport['data']): readonly ReadGroup[] {
+  const groups: ReadGroup[] = [];
+  for (const kind of ['events', 'items', 'users'] as const) {
+    const report = reports[kind];
+    if (report === undefined) continue;
+    let group = groups.find((entry) => entry.rowsRead === report.rowsRead);
+    if (group === undefined) {
+      group = { rowsRead: report.rowsRead, columns: [] };
+      groups.push(group);
+    }
+    const dropped = JSON.stringify(report.dropped);
+    const column = group.columns.find((entry) => JSON.stringify(entry.report.dropped) === dropped);
+    if (column === undefined) group.columns.push({ kinds: [kind], report });
+    else column.kinds.push(kind);
+  }
+  return groups;
 }
 
 /** A finished build for a person. */

@@ -1,0 +1,246 @@
+// The whole job on a real shop's raw export, for someone who wants to look before they read: `npm run demo`.
+import { createRequire } from 'node:module';
+import { dirname, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  createBuildRenderer,
+  dataReportLines,
+  displayWidth,
+  exitCodes,
+  formatCount,
+  formatCountOf,
+  formatDuration,
+  itemLines,
+  printable,
+  processIo,
+  qualityLines,
+  renderTable,
+  reportError,
+  styleOf,
+  truncate,
+  wrap,
+} from '@recloom/cli';
+import { buildPipeline, openPipeline, openWorkspace } from '@recloom/core';
+import { evaluatePipeline, evaluateRecommender, popularityRecommender, temporalSplit } from '@recloom/evaluate';
+
+const directory = dirname(fileURLToPath(import.meta.url));
+const config = `${directory}/shop.yaml`;
+const started = performance.now();
+
+/** Three customers who bought in the last weeks of the data, for what they like to be easy to see. */
+const customers = ['12664', '13026', '15124'];
+const purposes = ['personalisation'];
+const cakestand = '22423';
+const questions = ['something to keep my hands warm', 'a present for someone who loves gardening'];
+
+const interrupt = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM']) {
+  process.on(name, () => {
+    if (interrupt.signal.aborted) process.exit(exitCodes.interrupted);
+    interrupt.abort(new DOMException('interrupted', 'AbortError'));
+  });
+}
+const { signal } = interrupt;
+const io = processIo(signal);
+const style = styleOf(process.stdout, process.env);
+
+const print = (...lines) => process.stdout.write(`${lines.flat().join('\n')}\n`);
+const say = (text) => print(wrap(text, style.width));
+let chapters = 0;
+
+function chapter(title) {
+  const text = ` ${++chapters}  ${title} `;
+  print('', style.bold(style.cyan(`━━${text}${'━'.repeat(Math.max(0, Math.min(style.width, 80) - 2 - displayWidth(text)))}`)), '');
+}
+
+/** Reads, cleans, fits, writes, verifies, publishes. */
+async function build() {
+  chapter('From raw invoice lines to a snapshot');
+  say('The shop is described in examples/online-retail/shop.yaml. Everything is learned from scratch, from its 541,909 raw lines:');
+  process.stderr.write('\n');
+  const renderer = createBuildRenderer(io);
+  try {
+    const report = await buildPipeline(config, { observer: renderer.observer, signal, fresh: true });
+    renderer.stop();
+    print(dataReportLines(report.data, report.counts, style), '');
+    print(
+      `${style.green('✓')} snapshot ${style.bold(report.snapshotId)} published after ${formatDuration(report.milliseconds)}: ${formatCountOf(report.components.length, 'fitted component')}`,
+    );
+  } finally {
+    renderer.stop();
+  }
+}
+
+/** Protocol Q1: the past trains, the last month judges. */
+async function measure() {
+  chapter('Is it any good?');
+  say(
+    'The pipeline is fitted again on what happened before 9 November 2011 and asked, for every customer who came back in the last month, for ten items new to them, out of the whole catalogue. Then it is compared with what they really bought.',
+  );
+  print('');
+  const dataset = await cleanedData();
+  const split = temporalSplit(dataset, { cutMs: Date.UTC(2011, 10, 9), minimumItemUsers: 5, minimumUserItems: 5 });
+  const popularity = await evaluateRecommender(popularityRecommender(split), split);
+  const pipeline = await evaluatePipeline(config, split, { purposes, signal });
+  const { report } = split;
+  print(
+    style.dim(
+      `  learned from ${formatCount(report.trainUsers)} customers × ${formatCount(report.trainItems)} items, asked for ${formatCount(report.testUsers)} customers`,
+    ),
+    '',
+    qualityLines({ 'this pipeline': pipeline, 'what sells most': popularity }, style),
+    '',
+  );
+  const ratio = pipeline.ndcg.mean / popularity.ndcg.mean;
+  print(`${style.green('✓')} ${style.bold(`${ratio.toFixed(1)} times`)} as good as showing everybody what sells most`);
+  return ratio;
+}
+
+/** The snapshot holds the cleaned data: nothing has to be read twice. */
+async function cleanedData() {
+  const { store } = await openWorkspace(config);
+  const { items, users, history, manifest } = await store.open(undefined, { signal });
+  return { items, users, history, lastEventMs: manifest.lastEventMs, hash: manifest.dataHash, reports: {} };
+}
+
+async function showCustomers(shop) {
+  chapter('Three customers, and what their start page would show');
+  for (const user of customers) {
+    signal.throwIfAborted();
+    const answer = await shop.recommend({ user, purposes, limit: 10, explain: true, signal });
+    const bought = purchases(shop, user);
+    print(
+      style.bold(`Customer ${user}`) +
+        style.dim(`  ${countryOf(shop, user)} · ${formatCountOf(bought.length, 'different item')} so far, last bought:`),
+    );
+    print(...bought.slice(0, 4).map((title) => style.dim(`    ${truncate(title, style.width - 4)}`)), '');
+    print(itemLines(answer.items, { style, title: 'title', details: false }), '');
+  }
+  say('With consent only: without the purpose "personalisation" in the request not one column about the customer is read.');
+}
+
+/** Titles of what a customer bought, latest first, each once. */
+function purchases(shop, user) {
+  const { history, users, items } = shop.engine;
+  const view = history.view(users.rowOf(user), { asOfMs: Number.POSITIVE_INFINITY, session: [] });
+  return [...new Set(Array.from(view.items).reverse())].map((row) => printable(shop.title(items.idOf(row))));
+}
+
+function countryOf(shop, user) {
+  const column = shop.engine.users.column('country');
+  const code = column?.codes[shop.engine.users.rowOf(user)] ?? -1;
+  return column?.categories[code] ?? 'unknown country';
+}
+
+/** Two lists beside each other. */
+function beside(left, right, titles) {
+  const rows = Array.from({ length: Math.max(left.length, right.length) }, (_, place) => [
+    String(place + 1),
+    left[place] ?? '',
+    right[place] ?? '',
+  ]);
+  print(
+    renderTable(
+      [
+        { header: '', align: 'right', paint: style.dim },
+        { header: titles[0], narrow: 'cut' },
+        { header: titles[1], narrow: 'cut' },
+      ],
+      rows,
+      { style },
+    ),
+  );
+}
+
+const titlesOf = (answer) => answer.items.map((item) => printable(item.attributes.title ?? item.id));
+
+async function showItem(shop) {
+  chapter('A product page');
+  const [alike, together] = await Promise.all([
+    shop.recommend({ surface: 'similar', item: cakestand, limit: 6, signal }),
+    shop.recommend({ surface: 'together', item: cakestand, limit: 6, signal }),
+  ]);
+  print(`  ${style.bold(shop.title(cakestand))}`, '');
+  beside(titlesOf(alike), titlesOf(together), ['like it (by its words)', 'bought together with it']);
+}
+
+async function showGuest(shop) {
+  chapter('A guest who looked at two items');
+  const session = [
+    { item: '22867', type: 'view' },
+    { item: '23355', type: 'view' },
+  ];
+  print(...session.map((event) => style.dim(`    ${shop.title(event.item)}`)), '');
+  const answer = await shop.recommend({ session, limit: 5, explain: true, signal });
+  print(itemLines(answer.items, { style, title: 'title', details: false }));
+}
+
+async function showSearch(shop) {
+  chapter('A search by meaning beside a search by words');
+  for (const text of questions) {
+    const [meaning, words] = await Promise.all([
+      shop.search({ surface: 'byMeaning', text, limit: 6, signal }),
+      shop.search({ surface: 'byWords', text, limit: 6, signal }),
+    ]);
+    print(`  ${style.bold(`“${text}”`)}`, '');
+    beside(titlesOf(meaning), titlesOf(words), ['by meaning', 'by words']);
+    print('');
+  }
+  say('The search page of this shop fuses both: what is meant, and what is written.');
+}
+
+function showNext() {
+  chapter('Try next');
+  const path = relative(process.cwd(), config) || config;
+  const commands = [
+    ['recommend', `${path} --user 17850 --purpose personalisation --explain`],
+    ['search', `${path} "a present for a gardener"`],
+    ['explain', `${path} --user 12664 --purpose personalisation --target 22423`],
+    ['inspect', `${path} --component together --item ${cakestand}`],
+    ['diagram', `${path} --surface home`],
+    ['dev', `${path} --user 12664 --purpose personalisation`],
+    ['init', 'your-own-orders.csv'],
+  ];
+  for (const [command, rest] of commands) print(`  $ npx recloom ${style.cyan(command)} ${rest}`);
+}
+
+async function demo() {
+  const { version } = createRequire(import.meta.url)('@recloom/core/package.json');
+  print(style.bold(`Recloom ${version}`) + style.dim('  recommendations from a real shop’s raw export, on this machine'), '');
+  say('Online Retail: a UK gift-ware web shop, December 2010 to December 2011 (D. Chen, S. L. Sain, K. Guo, 2012).');
+  await build();
+  const ratio = await measure();
+  // The very shop.yaml, with two more surfaces for the comparison of searches: that is what a base is for.
+  const shop = await openPipeline(
+    {
+      format: '1.0',
+      base: './shop.yaml',
+      surfaces: {
+        byMeaning: { needs: ['text'], sources: { meaning: 50 }, attributes: ['title'] },
+        byWords: { needs: ['text'], sources: { words: 50 }, attributes: ['title'] },
+      },
+    },
+    { directory, signal },
+  );
+  try {
+    await showCustomers(shop);
+    await showItem(shop);
+    await showGuest(shop);
+    await showSearch(shop);
+  } finally {
+    await shop.close();
+  }
+  showNext();
+  const peakBytes = process.resourceUsage().maxRSS * 1024;
+  print(
+    '',
+    style.dim(
+      `${formatDuration(performance.now() - started)} in all, ${(peakBytes / 1e9).toFixed(2)} GB of memory at most, no network, NDCG@10 ${ratio.toFixed(1)} × popularity`,
+    ),
+  );
+}
+
+demo().then(
+  () => process.exit(exitCodes.ok),
+  async (error) => process.exit(await reportError(error, io, { json: false, debug: process.argv.includes('--debug') })),
+);
