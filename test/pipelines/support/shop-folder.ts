@@ -52,7 +52,8 @@ export function itemsCsv(): string {
 /** Header and 40 lines of users: id, country, name; the name holds the canary. */
 export function usersCsv(): string {
   const lines = ['id,country,name'];
-  for (let user = 1; user <= smallShop.users; user++) lines.push(`${userId(user)},${user % 3 === 0 ? 'France' : 'Norway'},${canary} Name ${user}`);
+  for (let user = 1; user <= smallShop.users; user++)
+    lines.push(`${userId(user)},${user % 3 === 0 ? 'France' : 'Norway'},${canary} Name ${user}`);
   return `${lines.join('\n')}\n`;
 }
 
