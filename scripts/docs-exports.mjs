@@ -4,7 +4,7 @@ import { root } from './docs-markdown.mjs';
 
 /**
  * The public names of a package, from the explicit exports of its `src/index.ts`: `name`, `kind` (`function`, `class`,
- * `constant`, `interface`, `type`), `summary` (first sentence of its docstring, '' without one) and `file` (relative to the
+ * `constant`, `interface`, `type`), `summary` (first sentence of its docstring, '–' without one) and `file` (relative to the
  * repository). Reads the source as text: the house's own rules (R7, formatter) make that enough.
  */
 export function exportsOf(packageDirectory, entry = 'src/index.ts') {
@@ -18,7 +18,10 @@ export function exportsOf(packageDirectory, entry = 'src/index.ts') {
       const words = part.trim().replace(/^type\s+/, '');
       if (words === '') continue;
       const [local, exported = local] = words.split(/\s+as\s+/);
-      names.push({ name: exported, ...(file === undefined ? { kind: 'type', summary: `From ${specifier}.` } : declarationOf(file, local)) });
+      names.push({
+        name: exported,
+        ...(file === undefined ? { kind: 'type', summary: `From ${specifier}.` } : declarationOf(file, local)),
+      });
     }
   }
   for (const match of readFileSync(index, 'utf8').matchAll(/^export (?:async function|function|const|class|interface|type) (\w+)/gm))
@@ -30,7 +33,10 @@ const kinds = { function: 'function', class: 'class', const: 'constant', interfa
 
 function declarationOf(file, name) {
   const text = readFileSync(file, 'utf8');
-  const pattern = new RegExp(`^(?:export )?(?:declare )?(?:abstract )?(?:async )?(function\\*?|class|const|interface|type) ${name}\\b`, 'm');
+  const pattern = new RegExp(
+    `^(?:export )?(?:declare )?(?:abstract )?(?:async )?(function\\*?|class|const|interface|type) ${name}\\b`,
+    'm',
+  );
   const found = pattern.exec(text);
   if (found === null) {
     // Re-exported by the file it was imported from.
@@ -38,7 +44,11 @@ function declarationOf(file, name) {
     if (from !== undefined) return declarationOf(join(dirname(file), from.replace(/\.js$/, '.ts')), name);
     throw new Error(`${relative(root, file)} does not declare ${name}`);
   }
-  return { kind: kinds[found[1].replace('*', '')], summary: firstSentence(docBefore(text, found.index)), file: relative(root, file) };
+  const described = firstSentence(docBefore(text, found.index));
+  // A token carries its description as a value.
+  const token = new RegExp(`^export const ${name} = createToken<\\w+>\\('[^']+', '([^']+)'\\)`, 'm').exec(text)?.[1];
+  const summary = described === '' && token !== undefined ? `Token: ${token}.` : described;
+  return { kind: kinds[found[1].replace('*', '')], summary: summary === '' ? '–' : summary, file: relative(root, file) };
 }
 
 /** The docstring that ends right before an offset, as one line of prose. */

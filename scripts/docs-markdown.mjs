@@ -93,7 +93,8 @@ export function relativeLinks(text) {
       ...[...line.matchAll(/^\s*\[[^\]]+\]:\s*(\S+)/g)].map((match) => match[1]),
       ...[...line.matchAll(/<(?:img|a)\s[^>]*(?:src|href)="([^"]+)"/g)].map((match) => match[1]),
     ];
-    for (const target of targets) if (!/^[a-z][a-z0-9+.-]*:/i.test(target) && !target.startsWith('//')) found.push({ target, line: index + 1 });
+    for (const target of targets)
+      if (!/^[a-z][a-z0-9+.-]*:/i.test(target) && !target.startsWith('//')) found.push({ target, line: index + 1 });
   }
   return found;
 }
@@ -112,7 +113,13 @@ export function brokenLinks(files = markdownFiles()) {
       const absolute = path === '' ? join(root, file) : resolve(root, dirname(file), path);
       if (relative(root, absolute).startsWith('..')) problems.push(`${file}:${line} leads out of the repository: ${target}`);
       else if (!existsSync(absolute)) problems.push(`${file}:${line} leads to nothing: ${target}`);
-      else if (anchor !== undefined && anchor !== '' && statSync(absolute).isFile() && absolute.endsWith('.md') && !anchorsOfFile(absolute).has(anchor))
+      else if (
+        anchor !== undefined &&
+        anchor !== '' &&
+        statSync(absolute).isFile() &&
+        absolute.endsWith('.md') &&
+        !anchorsOfFile(absolute).has(anchor)
+      )
         problems.push(`${file}:${line} names an anchor that is not there: ${target}`);
     }
   }

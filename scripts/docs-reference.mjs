@@ -15,9 +15,13 @@ async function compiled(packageDirectory, file = 'dist/index.js') {
 }
 
 /** Text inside a table cell. */
-const cell = (text) => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ').trim();
+const cell = (text) => outsideCode(String(text)).replaceAll('|', '\\|').replaceAll('\n', ' ').trim();
+/** Angle brackets in prose would be HTML. */
+const outsideCode = (text) => text.replace(/(`[^`]*`)|</g, (match, span) => span ?? '&lt;');
 const table = (head, rows) =>
-  [`| ${head.join(' | ')} |`, `| ${head.map(() => '---').join(' | ')} |`, ...rows.map((row) => `| ${row.map(cell).join(' | ')} |`)].join('\n');
+  [`| ${head.join(' | ')} |`, `| ${head.map(() => '---').join(' | ')} |`, ...rows.map((row) => `| ${row.map(cell).join(' | ')} |`)].join(
+    '\n',
+  );
 const code = (text) => `\`${text}\``;
 
 /** The pages of `docs/reference/`: path relative to the repository, and how its text is made. */
@@ -81,7 +85,11 @@ async function pluginsPage() {
   return finish(lines);
 }
 
-const anchor = (heading) => heading.toLowerCase().replace(/[^\p{L}\p{N}_\- ]/gu, '').replace(/ /g, '-');
+const anchor = (heading) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}_\- ]/gu, '')
+    .replace(/ /g, '-');
 
 function componentSection(pluginId, component) {
   const lines = [`### ${pluginId}/${component.id}`, '', component.summary, ''];
@@ -124,8 +132,18 @@ function componentSection(pluginId, component) {
 function optionTable(head, rows) {
   return table(
     [head, 'type', 'default', 'meaning'],
-    rows.map((row) => [code(row.path), row.type, defaultWords(row), row.description]),
+    rows.map(defaultToColumn).map((row) => [code(row.path), row.type, defaultWords(row), row.description]),
   );
+}
+
+/** A default that the description tells in words ("Default: no limit.") goes into its column; one told twice is told once. */
+function defaultToColumn(row) {
+  const found = /(?:^|\s)Default:? ((?:[^.]|\.(?=\w|"))+)\.$/.exec(row.description) ?? / ?\(default ([^()]+)\)\.$/.exec(row.description);
+  if (found === null) return row;
+  const description = row.description.slice(0, found.index).replace(/([^.])$/, '$1.');
+  if (row.default === undefined) return { ...row, description, told: found[1] };
+  const same = [row.default, JSON.parse(row.default)].some((value) => String(value) === found[1]);
+  return same ? { ...row, description } : row;
 }
 
 function defaultWords(row) {
@@ -193,7 +211,12 @@ async function errorsPage() {
   }
   const unplaced = codes.filter((name) => areas[name.split('_')[1]] === undefined);
   if (unplaced.length > 0) throw new Error(`these codes have an area that errors.md does not know: ${unplaced.join(', ')}`);
-  lines.push('## Errors of plugins', '', 'Declared by the plugins in `definePlugin({ errors })`. Those whose text begins with "Warning" are warnings of a build or an answer.', '');
+  lines.push(
+    '## Errors of plugins',
+    '',
+    'Declared by the plugins in `definePlugin({ errors })`. Those whose text begins with "Warning" are warnings of a build or an answer.',
+    '',
+  );
   for (const { definition } of await allPlugins()) {
     for (const error of [...definition.errors].sort((left, right) => (left.code < right.code ? -1 : 1)))
       lines.push(`### ${error.code}`, '', `Plugin ${code(definition.id)}. ${error.summary}`, '', error.hint, '');
@@ -203,7 +226,10 @@ async function errorsPage() {
   lines.push(
     retired.length === 0
       ? 'None so far. A code that is no longer raised is listed here, so that a search for it still ends somewhere.'
-      : table(['code', 'what became of it'], retired.map(([name, words]) => [code(name), words])),
+      : table(
+          ['code', 'what became of it'],
+          retired.map(([name, words]) => [code(name), words]),
+        ),
     '',
   );
   return finish(lines);
@@ -247,11 +273,13 @@ async function configPage() {
     ...schema.properties.data,
     properties: Object.fromEntries(
       Object.entries(schema.properties.data.properties).map(([key, value]) =>
-        ['items', 'events', 'users'].includes(key) ? [key, described(`${value.description.replace(/\.$/, '')}${component_}.`)] : [key, value],
+        ['items', 'events', 'users'].includes(key)
+          ? [key, described(`${value.description.replace(/\.$/, '')}${component_}.`)]
+          : [key, value],
       ),
     ),
   };
-  const rows = (part) => configRows(schemaRows(withoutNull(part)));
+  const rows = (part) => schemaRows(withoutNull(part));
   const required = ['format', 'name', 'data', 'components', 'surfaces'];
   const lines = [
     '# The config file',
@@ -282,16 +310,6 @@ async function configPage() {
     '',
   ];
   return finish(lines);
-}
-
-/** Defaults that the schema tells in words ("Default 10.") go into their column. */
-function configRows(rows) {
-  return rows.map((row) => {
-    const told = /\s*Default:? ([^.]+(?:\.\w[^.]*)*)\.$/.exec(row.description);
-    return told === null || row.default !== undefined
-      ? row
-      : { ...row, default: undefined, description: row.description.slice(0, told.index + (row.description[told.index] === '.' ? 1 : 0)), told: told[1] };
-  });
 }
 
 /** A copy in which "or null", which only a config with a base may write, is left out. */

@@ -1,0 +1,93 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { codeBlocks, markdownFiles, readMarkdown, root } from '../../scripts/docs-markdown.mjs';
+
+/**
+ * Every TypeScript block of the docs is a module of its own and compiles against the packages as they are published. Names
+ * that a block takes for granted are declared here, by file.
+ */
+const takenForGranted: Readonly<Record<string, string>> = {
+  'packages/kernels/README.md': `
+declare const vectors: Float32Array, query: Float32Array, mask: Uint8Array;
+declare const users: number, items: number, userRows: Int32Array, itemRows: Int32Array;
+`,
+};
+
+const files = markdownFiles().filter((file) => !file.startsWith('packages/model-'));
+const snippets = files.flatMap((file) =>
+  codeBlocks(readMarkdown(file))
+    .filter((block) => ['ts', 'typescript'].includes(block.language))
+    .map((block) => ({ file, block, place: `${file}:${block.line}` })),
+);
+const scripts = files.flatMap((file) =>
+  codeBlocks(readMarkdown(file))
+    .filter((block) => ['js', 'javascript', 'mjs', 'cjs'].includes(block.language))
+    .map((block) => ({ place: `${file}:${block.line}`, block })),
+);
+
+// Inside the repository, so that its packages are found; beside the test, since files under node_modules are not checked.
+const folder = mkdtempSync(join(root, 'test/docs/.snippets-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Compiles modules; the messages, each at the place its snippet stands at. */
+function compile(modules: readonly { readonly place: string; readonly text: string; readonly shift: number }[]): string[] {
+  const here = join(folder, String(Math.random()).slice(2));
+  mkdirSync(here);
+  writeFileSync(join(here, 'index.ts'), "export { default, newest } from '@recloom/plugin-template';\n");
+  const names = modules.map((module, index) => {
+    const name = `snippet${index}.ts`;
+    writeFileSync(join(here, name), module.text);
+    return name;
+  });
+  const compilerOptions = {
+    composite: false,
+    noEmit: true,
+    declaration: false,
+    declarationMap: false,
+    noUnusedLocals: false,
+    noUnusedParameters: false,
+    erasableSyntaxOnly: false,
+    experimentalDecorators: true,
+  };
+  writeFileSync(join(here, 'tsconfig.json'), JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, references: [], files: names }));
+  const result = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', here, '--pretty', 'false'], { cwd: here, encoding: 'utf8' });
+  const problems = result.stdout.split('\n').flatMap((line) => {
+    const found = /^snippet(\d+)\.ts\((\d+),\d+\): (.*)$/.exec(line);
+    if (found === null) return line.includes('error TS') ? [line] : [];
+    const module = modules[Number(found[1])];
+    const [file, first] = (module?.place ?? '').split(':');
+    return [`${file}:${Number(first) + Number(found[2]) - 1 - (module?.shift ?? 0)}: ${found[3]}`];
+  });
+  if (result.status !== 0 && problems.length === 0) problems.push(result.stdout + result.stderr);
+  return problems;
+}
+
+describe('TypeScript in the docs', () => {
+  it('there is some', () => {
+    expect(snippets.length).toBeGreaterThan(10);
+  });
+
+  it('compiles', () => {
+    const problems = compile(
+      snippets.map(({ file, block, place }) => {
+        const before = takenForGranted[file] ?? '';
+        // A block without imports or exports would be a script, whose names clash with those of others.
+        return { place, shift: before.split('\n').length - 1, text: `${before}${block.code}\nexport {};\n` };
+      }),
+    );
+    expect(problems).toEqual([]);
+  }, 120_000);
+
+  it('a mistake is found, at its own line', () => {
+    const text = "import { openPipeline } from '@recloom/core';\n\nawait openPipeline(5);\n";
+    expect(compile([{ place: 'GUIDE.md:10', text, shift: 0 }])).toEqual([expect.stringMatching(/^GUIDE\.md:12: error TS/)]);
+  }, 60_000);
+
+  it.each(scripts)('JavaScript at $place parses', ({ place, block }) => {
+    const file = join(folder, `${place.replace(/\W+/g, '-')}.${/\brequire\(/.test(block.code) ? 'cjs' : 'mjs'}`);
+    writeFileSync(file, block.code);
+    expect(() => execFileSync(process.execPath, ['--check', file], { stdio: 'pipe' })).not.toThrow();
+  });
+});
