@@ -78,13 +78,18 @@ function problemLines(text: string, error: RecloomError, style: Style): string[]
   return lines;
 }
 
+/** One block: code and place, then the message and what to do. */
 function block(message: string, style: Style, code: string | undefined, hint: string | undefined, place: string | undefined): string[] {
-  const title = `${style.red('error')}${code === undefined ? '' : ` ${style.red(code)}`}${place === undefined ? '' : style.dim(` (${place})`)}`;
-  return [
-    title,
-    ...message.split('\n').flatMap((line) => wrap(line, style.width, '  ')),
-    ...(hint === undefined ? [] : wrap(`hint: ${hint}`, style.width, '        ', '  ').map(style.dim)),
-  ];
+  if (code === undefined) {
+    const [first = '', ...rest] = wrap(message, style.width - 6, '      ', '');
+    return [`${style.red('error')} ${first}`, ...rest, ...hintLines(hint, style)];
+  }
+  const title = `${style.red('error')} ${style.red(code)}${place === undefined ? '' : style.dim(` (${place})`)}`;
+  return [title, ...message.split('\n').flatMap((line) => wrap(line, style.width, '  ')), ...hintLines(hint, style)];
+}
+
+function hintLines(hint: string | undefined, style: Style): string[] {
+  return hint === undefined ? [] : wrap(`hint: ${hint}`, style.width, '        ', '  ').map(style.dim);
 }
 
 function placeOf(error: RecloomError): string | undefined {

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { recloomError } from '@recloom/plugin-api';
 import type { FileProfile, ShopGuess, ShopRole } from '@recloom/plugin-data-duckdb';
-import { Document, type Pair, type Scalar, type YAMLMap } from 'yaml';
+import { presetPath } from '@recloom/presets';
+import { Document, isMap, isPair, isScalar, isSeq, parse, type Scalar, visit, type YAMLMap } from 'yaml';
 import { UsageError } from './report-error.js';
 
 /** A file and what was made of it. */
@@ -29,10 +31,27 @@ export interface ShopConfig {
 /** Data that ended longer ago than this are replayed as of their last event. */
 const oldAfterMs = 30 * 86_400_000;
 
-/** Surfaces of recloom:shop and what they stand on. */
-const presetSurfaces = ['home', 'product', 'similar', 'together', 'basket', 'search'] as const;
-const behaviourComponents = ['habits', 'neighbours', 'next', 'recent', 'trending', 'together', 'seen'] as const;
-const contentComponents = ['text', 'similar', 'meaning', 'words', 'diverse'] as const;
+/** What of a preset's file matters here. */
+interface Preset {
+  readonly components: Readonly<Record<string, { readonly use: string }>>;
+  readonly surfaces: Readonly<
+    Record<
+      string,
+      {
+        readonly sources?: Readonly<Record<string, unknown>>;
+        readonly filters?: readonly string[];
+        readonly scorers?: readonly string[];
+        readonly rankers?: readonly string[];
+        readonly attributes?: readonly string[];
+      }
+    >
+  >;
+}
+
+/** Plugins whose components learn from events, from whose events, and from the words of items. */
+const learnsFromEvents = /^(collaborative-|sequence\/|popularity\/|graph\/|rules\/seen)/;
+const learnsFromUsers = /^(collaborative-linear\/|sequence\/|rules\/seen)/;
+const learnsFromWords = /^(text-|vector-search\/|keyword-search\/|ranker-diversity\/mmr)/;
 
 /**
  * A config on top of `recloom:shop` for what the files hold. What the preset needs and the data lack is taken out, so that
@@ -63,15 +82,21 @@ export function writeShopConfig(input: ShopConfigInput): ShopConfig {
     time: events?.guess.roles.time !== undefined,
   };
   const notes: string[] = [];
+  const eventRules = events === undefined ? [] : rulesOf(events);
   const data: Record<string, unknown> = {};
-  if (events !== undefined) data['events'] = { use: 'data-duckdb/events', with: eventOptions(events) };
-  if (describing !== undefined) data['items'] = { use: 'data-duckdb/items', with: itemOptions(describing) };
+  if (events !== undefined) data['events'] = { use: 'data-duckdb/events', with: eventOptions(events, eventRules) };
+  if (describing !== undefined)
+    data['items'] = { use: 'data-duckdb/items', with: itemOptions(describing, describing === events ? eventRules : rulesOf(describing)) };
   const country = events?.guess.roles.country;
   const user = events?.guess.roles.user;
   if (events !== undefined && country !== undefined && user !== undefined) {
     data['users'] = {
       use: 'data-duckdb/users',
-      with: { ...readOptions(events), id: user.mapping, fields: { country: { ...fieldOf(country.mapping), type: 'category' } } },
+      with: {
+        ...readOptions(events, eventRules),
+        id: user.mapping,
+        fields: { country: { ...fieldOf(country.mapping), type: 'category' } },
+      },
     };
     data['labels'] = { country: 'location' };
   }
@@ -79,24 +104,26 @@ export function writeShopConfig(input: ShopConfigInput): ShopConfig {
     data['now'] = 'data';
     notes.push('The data end some time ago: `now: data` takes their last event for now. Remove it when fresh data arrive.');
   }
+  const preset = parse(readFileSync(presetPath('shop'), 'utf8')) as Preset;
   const components: Record<string, unknown> = {};
   const surfaces: Record<string, unknown> = {};
   const gone = new Set<string>();
-  const takeOut = (names: readonly string[]): void => {
-    for (const name of names) {
+  const takeOut = (uses: RegExp): void => {
+    for (const [name, { use }] of Object.entries(preset.components)) {
+      if (!uses.test(use)) continue;
       components[name] = null;
       gone.add(name);
     }
   };
   if (!has.title) {
-    takeOut(contentComponents);
+    takeOut(learnsFromWords);
     notes.push('No column holds titles: without words there is neither a search nor a likeness by content.');
   }
   if (!has.events) {
-    takeOut(behaviourComponents);
+    takeOut(learnsFromEvents);
     notes.push('There are no events: items are found by content only, until `data.events` tells who does what.');
   } else if (!has.users) {
-    takeOut(['habits', 'next', 'seen']);
+    takeOut(learnsFromUsers);
     notes.push('No column names the user: recommendations rest on baskets and on what sells, not on a history.');
   }
   if (has.events && has.users) {
@@ -106,8 +133,8 @@ export function writeShopConfig(input: ShopConfigInput): ShopConfig {
   if (country !== undefined && has.users) components['popular'] = { use: 'popularity/popular', in: { segment: 'user.country' } };
   const shown = [...(has.title ? ['title'] : []), ...(describing?.guess.roles.price === undefined ? [] : ['price'])];
   const kept: string[] = [];
-  for (const name of presetSurfaces) {
-    const surface = surfaceFor(name, gone, shown, 'popular' in components);
+  for (const name of Object.keys(preset.surfaces)) {
+    const surface = surfaceFor(name, preset, gone, shown, 'popular' in components);
     if (surface === null || Object.keys(surface).length > 0) surfaces[name] = surface;
     if (surface !== null) kept.push(name);
   }
@@ -122,64 +149,62 @@ export function writeShopConfig(input: ShopConfigInput): ShopConfig {
   return { yaml: render(config, describing ?? main, events), surfaces: kept, notes };
 }
 
-/** Sources of the preset's surfaces, in its order. */
-const presetSources: Readonly<Record<(typeof presetSurfaces)[number], readonly string[]>> = {
-  home: ['habits', 'neighbours', 'next', 'recent'],
-  product: ['together', 'neighbours', 'similar', 'recent'],
-  similar: ['similar'],
-  together: ['together', 'neighbours'],
-  basket: ['together', 'neighbours', 'next', 'recent'],
-  search: ['meaning', 'words'],
-};
-
 /** What must change on a preset's surface: null when nothing of it is left. */
 function surfaceFor(
-  name: (typeof presetSurfaces)[number],
+  name: string,
+  preset: Preset,
   gone: ReadonlySet<string>,
   attributes: readonly string[],
   hasPopular: boolean,
 ): Record<string, unknown> | null {
-  const sources: Record<string, unknown> = {};
-  for (const source of presetSources[name]) if (gone.has(source)) sources[source] = null;
-  let left = presetSources[name].filter((source) => !gone.has(source));
-  if (name === 'home' && left.length === 0 && !gone.has('similar')) {
-    sources['similar'] = 200;
-    left = ['similar'];
-  }
-  if (left.length === 0) return null;
-  if (name === 'home' && hasPopular) sources['popular'] = { limit: 100, fallback: true };
+  const { sources = {}, filters = [], scorers = [], rankers = [], attributes: usual = [] } = preset.surfaces[name] ?? {};
+  const stays = (component: string): boolean => !gone.has(component);
   const surface: Record<string, unknown> = {};
-  if (Object.keys(sources).length > 0) surface['sources'] = sources;
-  if (name === 'home') {
-    if (gone.has('seen')) surface['filters'] = [];
-    const scorers = presetSources.home.filter((source) => !gone.has(source));
-    if (scorers.length < presetSources.home.length) {
-      surface['scorers'] = scorers;
-      // The preset's weights are of all four; without one of them every scorer that is left counts the same.
-      surface['value'] = scorers.length === 0 ? null : scorers.map((scorer) => `zscore(score.${scorer})`).join(' + ');
-    }
+  const changed: Record<string, unknown> = Object.fromEntries(
+    Object.keys(sources)
+      .filter((source) => !stays(source))
+      .map((source) => [source, null]),
+  );
+  if (!Object.keys(sources).some(stays)) {
+    // A shop without events still has a start page: what is like the items of a visit.
+    if (name !== 'home' || !stays('similar')) return null;
+    changed['similar'] = 200;
   }
-  if (gone.has('diverse') && (name === 'product' || name === 'basket')) surface['rankers'] = [];
-  const isDefault = attributes.length === 1 && attributes[0] === 'title';
-  if (!isDefault) surface['attributes'] = [...attributes];
+  if (name === 'home' && hasPopular) changed['popular'] = { limit: 100, fallback: true };
+  if (Object.keys(changed).length > 0) surface['sources'] = changed;
+  for (const [stage, names] of Object.entries({ filters, rankers })) if (!names.every(stays)) surface[stage] = names.filter(stays);
+  if (!scorers.every(stays)) {
+    const left = scorers.filter(stays);
+    surface['scorers'] = left;
+    // The preset weighs all of them; without one, those that are left count alike.
+    surface['value'] = left.length === 0 ? null : left.map((scorer) => `zscore(score.${scorer})`).join(' + ');
+  }
+  if (attributes.join() !== usual.join()) surface['attributes'] = [...attributes];
   return surface;
 }
 
+type Rule = { readonly reason: string; readonly where: string };
+
+/** The rules of a file; one list for all that read it, so that the YAML says it once. */
+function rulesOf(looked: LookedAt): readonly Rule[] {
+  return looked.guess.rules.map(({ reason, where }) => ({ reason, where }));
+}
+
 /** Options that say how to read a file. */
-function readOptions({ path, profile, guess }: LookedAt): Record<string, unknown> {
+function readOptions({ path, profile }: LookedAt, rules: readonly Rule[]): Record<string, unknown> {
   return {
     path,
     ...(profile.header || (profile.format !== 'csv' && profile.format !== 'tsv') ? {} : { header: false }),
     ...(profile.encoding === 'utf-8' ? {} : { encoding: profile.encoding }),
-    ...(guess.rules.length === 0 ? {} : { drop: guess.rules.map(({ reason, where }) => ({ reason, where })) }),
+    ...(rules.length === 0 ? {} : { drop: rules }),
   };
 }
 
-function eventOptions(looked: LookedAt): Record<string, unknown> {
+function eventOptions(looked: LookedAt, rules: readonly Rule[]): Record<string, unknown> {
   const { guess } = looked;
   const { user, item, time, type, basket } = guess.roles;
   return {
-    ...readOptions(looked),
+    ...readOptions(looked, rules),
     ...(user === undefined ? {} : { user: user.mapping }),
     item: item?.mapping,
     ...(time === undefined ? {} : { time: time.mapping, ...timeFormat(looked, time.column) }),
@@ -199,14 +224,14 @@ function timeFormat({ profile }: LookedAt, column: string): Record<string, unkno
   return { timeFormat: `%d${separator}%m${separator}${year}${clock}` };
 }
 
-function itemOptions(looked: LookedAt): Record<string, unknown> {
+function itemOptions(looked: LookedAt, rules: readonly Rule[]): Record<string, unknown> {
   const { roles } = looked.guess;
   const fields: Record<string, unknown> = {};
   if (roles.title !== undefined) fields['title'] = { ...fieldOf(roles.title.mapping), type: 'text' };
   if (roles.price !== undefined) fields['price'] = { ...fieldOf(roles.price.mapping), type: 'number' };
   if (roles.category !== undefined) fields['category'] = { ...fieldOf(roles.category.mapping), type: 'category' };
   if (roles.image !== undefined) fields['photo'] = { ...fieldOf(roles.image.mapping), type: 'image' };
-  return { ...readOptions(looked), id: roles.item?.mapping, ...(Object.keys(fields).length === 0 ? {} : { fields }) };
+  return { ...readOptions(looked, rules), id: roles.item?.mapping, ...(Object.keys(fields).length === 0 ? {} : { fields }) };
 }
 
 function fieldOf(mapping: string | { readonly sql: string }): Record<string, unknown> {
@@ -246,17 +271,34 @@ const roleComments: Readonly<Partial<Record<ShopRole, string>>> = {
   basket: 'what was bought together',
 };
 
-/** YAML with a comment for each guess that is not certain. */
+/** YAML as a person would write it: short mappings in one line, rules once, a comment on each guess. */
 function render(config: Record<string, unknown>, described: LookedAt, events: LookedAt | undefined): string {
-  const document = new Document(config, { aliasDuplicateObjects: false });
+  const document = new Document(config, { anchorPrefix: 'same' });
   document.commentBefore = ` Written by \`recloom init\` from ${(events ?? described).path}. Everything here is yours to change:\n \`recloom plugins show <component>\` tells the options, \`recloom validate\` checks, \`recloom dev\` shows what an edit does.`;
+  visit(document, {
+    Collection: (_key, node, path) => {
+      const isShort = node.items.every(
+        (entry) => isScalar(isPair(entry) ? entry.value : entry) || isFlow(isPair(entry) ? entry.value : entry),
+      );
+      // Not the file itself, nor its sections.
+      if (isShort && node.items.length <= 3 && path.length > 4) node.flow = true;
+    },
+  });
+  for (const pair of (document.contents as unknown as YAMLMap<Scalar, unknown>).items)
+    if (!['format', 'name', 'base'].includes(String(pair.key.value))) pair.key.spaceBefore = true;
   const roles = events?.guess.roles ?? {};
-  const options = document.getIn(['data', 'events', 'with']) as YAMLMap<Scalar, Scalar> | undefined;
-  for (const pair of (options?.items ?? []) as Pair<Scalar, Scalar>[]) {
+  const options = document.getIn(['data', 'events', 'with']) as YAMLMap<Scalar, unknown> | undefined;
+  for (const pair of options?.items ?? []) {
     const role = String(pair.key.value) as ShopRole;
     const guess = roles[role];
-    if (guess === undefined || pair.value === null || typeof (pair.value as { value?: unknown }).value !== 'string') continue;
+    if (guess === undefined || !isScalar(pair.value)) continue;
     pair.value.comment = ` ${roleComments[role] ?? role}${guess.confidence < 0.7 ? `, a guess: ${Math.round(guess.confidence * 100)} % sure` : ''}`;
   }
   return document.toString({ lineWidth: 110, flowCollectionPadding: true });
+}
+
+function isFlow(node: unknown): boolean {
+  return (
+    (isMap(node) || isSeq(node)) && node.items.every((entry) => isScalar(isPair(entry) ? entry.value : entry)) && node.items.length <= 3
+  );
 }

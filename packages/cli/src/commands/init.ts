@@ -61,6 +61,13 @@ export function registerInit(program: Command, host: CommandHost): void {
       const written = writeShopConfig({ name, main, catalogue });
       await writeFile(output, written.yaml, options.force === true ? {} : { flag: 'wx' });
       const looked = [main, ...(catalogue === undefined ? [] : [catalogue])];
+      const notes = [...looked.flatMap((entry) => entry.guess.notes), ...written.notes];
+      if (!call.json) {
+        call.print(looked.flatMap((entry, place) => [...(place === 0 ? [] : ['']), ...guessLines(entry, style)]));
+        if (notes.length > 0)
+          call.print([...heading('Please look at', style), ...notes.flatMap((note) => wrap(printable(note), style.width, '    ', '  · '))]);
+        call.print(['', `${style.green('✓')} wrote ${style.bold(shownOutput)}: surfaces ${written.surfaces.join(', ')}`]);
+      }
       const checked = options.check ? await check(output, io) : undefined;
       if (call.json) {
         call.printJson({
@@ -73,13 +80,7 @@ export function registerInit(program: Command, host: CommandHost): void {
         });
         return;
       }
-      for (const entry of looked) call.print(guessLines(entry, style));
-      const notes = [...looked.flatMap((entry) => entry.guess.notes), ...written.notes];
-      if (notes.length > 0)
-        call.print([...heading('Please look at', style), ...notes.flatMap((note) => wrap(printable(note), style.width, '    ', '  · '))]);
       call.print([
-        '',
-        `${style.green('✓')} wrote ${style.bold(shownOutput)}: surfaces ${written.surfaces.join(', ')}`,
         ...(checked === undefined
           ? []
           : [
@@ -166,6 +167,5 @@ function guessLines({ path, profile, guess }: LookedAt, style: Style): string[] 
             { style, indent: '    ' },
           ),
         ]),
-    '',
   ];
 }
