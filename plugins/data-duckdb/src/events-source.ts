@@ -134,7 +134,7 @@ export class EventsSource implements DataSource {
     const parts: string[] = [];
     if (unweighted.length > 0)
       parts.push(
-        `${count > 0 ? `${count} events are` : 'events are'} of ${unweighted.length} type(s) that \`weights\` does not name; they weigh 1`,
+        `${count > 0 ? `${count} event${count === 1 ? ' is' : 's are'}` : 'events are'} of ${unweighted.length === 1 ? 'a type' : `${unweighted.length} types`} that \`weights\` does not name; ${count === 1 ? 'it weighs' : 'they weigh'} 1`,
       );
     // Names out of the config are safe to repeat; values of the data are not.
     if (unused.length > 0) parts.push(`\`weights\` names ${unused.join(', ')}, which no event has`);

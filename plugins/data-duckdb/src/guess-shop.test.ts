@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { guessShop, type ShopGuess } from './guess-shop.js';
+import { events } from './index.js';
 import { inspectFile } from './inspect-file.js';
-import { folderWith } from './source.test-support.js';
+import { droppedCounts, folderWith, readAll } from './source.test-support.js';
 
 const guess = async (content: string, name = 'a.csv'): Promise<ShopGuess> =>
   guessShop(await inspectFile(name, { directory: folderWith({ [name]: content }) }));
@@ -144,12 +145,20 @@ describe('guessShop', () => {
   });
 
   it('quotes names so that a rule can be used as it stands', async () => {
-    const found = await guess(
-      rows(
-        'user,item,date,order "no",qty',
-        (row) => `u${row % 9},i${row % 7},${day(row)},${row % 10 === 0 ? 'C' : ''}${1000 + row},${(row % 5) - 1}`,
-      ).replace('order "no"', '"order ""no"""'),
+    const csv = rows(
+      'user,item,date,"order ""no""",qty',
+      (row) => `u${row % 9},i${row % 7},${day(row)},${row % 50 === 0 ? 'C' : ''}${1000 + (row % 50)},${(row % 5) - 1}`,
     );
-    expect(found.rules.map((rule) => rule.where)).toEqual([`"qty" <= 0`]);
+    const found = await guess(csv);
+    expect(columnsOf(found)).toMatchObject({ basket: 'order "no"', quantity: 'qty' });
+    expect(found.rules.map((rule) => rule.where)).toEqual([`"order ""no""" LIKE 'C%'`, `"qty" <= 0`]);
+    const drop = found.rules.map(({ reason, where }) => ({ reason, where }));
+    const { report } = await readAll(
+      events,
+      { path: 'a.csv', user: 'user', item: 'item', time: 'date', drop },
+      folderWith({ 'a.csv': csv }),
+    );
+    // 4 of the 200 rows carry the C; 80 have a quantity of -1 or 0, those 4 among them.
+    expect(droppedCounts(report)).toEqual({ 'cancelled orders': 4, 'returns and corrections': 76 });
   });
 });

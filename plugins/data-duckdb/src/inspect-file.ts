@@ -226,6 +226,7 @@ async function profileColumn(
   );
   const present = Number(row?.['present'] ?? 0);
   const share = (name: string): number => (present === 0 ? 0 : Number(row?.[name] ?? 0) / present);
+  const examples = (row?.['examples'] ?? []) as readonly string[];
   const prefixes =
     group === 'text'
       ? await engine.rows(
@@ -242,7 +243,7 @@ async function profileColumn(
     distinctIgnoringCase: Number(row?.['distinct_ignoring_case'] ?? 0),
     min: row?.['least'] == null ? undefined : String(row['least']),
     max: row?.['greatest'] == null ? undefined : String(row['greatest']),
-    examples: (row?.['examples'] ?? []) as readonly string[],
+    examples,
     averageLength: share('characters'),
     wordsShare: share('words'),
     negativeShare: share('negative'),
@@ -251,8 +252,14 @@ async function profileColumn(
     imageShare: share('images'),
     digitlessShare: share('digitless'),
     letterPrefixes: prefixes.map((entry) => ({ letter: String(entry['letter']), share: present === 0 ? 0 : Number(entry['n']) / present })),
-    time: present === 0 ? undefined : await recogniseTime(engine, column, group, present, signal),
+    time: examples.some(couldBeTime) ? await recogniseTime(engine, column, group, present, signal) : undefined,
   };
+}
+
+/** Numbers or a month's name with something between them, or a bare number of seconds or days: worth a closer look. */
+function couldBeTime(value: string): boolean {
+  const month = '(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)';
+  return new RegExp(`\\d[-/. ]${month}|${month}[a-z]*\\.? \\d|\\d+[-/.]\\d+[-/.]\\d|^\\d{8,19}$`, 'i').test(value);
 }
 
 /** How a column's times are written, when nine in ten values read as times of our age. */

@@ -166,10 +166,10 @@ const dates = [
   '%a, %d %b %Y',
 ];
 const clocks = ['', ' %H:%M', ' %H:%M:%S', ' %I:%M %p', ' %I:%M:%S %p'];
+const digitFormats: readonly string[] = ['%Y%m%d', '%Y%m%d%H%M%S'];
 const formats: readonly string[] = [
   ...dates.flatMap((date) => clocks.map((clock) => date + clock)),
-  '%Y%m%d',
-  '%Y%m%d%H%M%S',
+  ...digitFormats,
   '%Y%m%dT%H%M%S',
   '%a, %d %b %Y %H:%M:%S %z',
 ];
@@ -203,23 +203,26 @@ export async function detectTimeNotation(
   const texts = (from: string): string =>
     `(SELECT DISTINCT trim(CAST(${value.sql} AS VARCHAR)) AS t FROM ${from} WHERE ${presentSql(value)})`;
   const sample = texts(rows.first);
-  const [first] = await engine.rows(
-    `SELECT count(*) AS present, count(TRY_CAST(t AS TIMESTAMPTZ)) AS timestamps, count(TRY_CAST(t AS DOUBLE)) AS numbers,
-            median(abs(TRY_CAST(t AS DOUBLE))) AS magnitude FROM ${sample}`,
-    signal,
-  );
-  const present = Number(first?.['present'] ?? 0);
-  const timestamps = Number(first?.['timestamps'] ?? 0);
-  if (present === 0 || timestamps === present) return { kind: 'timestamp' };
+  const count = async (from: string): Promise<Readonly<Record<string, number>>> => {
+    const [row] = await engine.rows(
+      `SELECT count(*) AS present, count(TRY_CAST(t AS TIMESTAMPTZ)) AS timestamps, count(TRY_CAST(t AS DOUBLE)) AS numbers,
+              coalesce(median(abs(TRY_CAST(t AS DOUBLE))), 0) AS magnitude FROM ${from}`,
+      signal,
+    );
+    return row as Readonly<Record<string, number>>;
+  };
+  const first = await count(sample);
+  if (first['timestamps'] === first['present']) return { kind: 'timestamp' };
 
-  const counts = await countFormats(engine, sample, formats, signal);
+  // Some hundred values tell; which ones depends on nothing but the values.
+  const few = `(SELECT t FROM ${sample} ORDER BY hash(t), t LIMIT 500)`;
+  const { present = 0, timestamps = 0, numbers = 0, magnitude = 0 } = await count(few);
+  const counts = await countFormats(engine, few, numbers === present ? digitFormats : formats, signal);
   const most = Math.max(...counts.map((entry) => entry.count));
   const rivals = counts.filter((entry) => entry.count === most).map((entry) => entry.format);
-  const numbers = Number(first?.['numbers'] ?? 0);
   if (timestamps >= most && timestamps >= numbers) return { kind: 'timestamp' };
   // 20101201 reads as a number too; as a date it makes more sense.
-  if (numbers >= most && !(most === numbers && rivals.some((format) => format.startsWith('%Y%m%d')))) {
-    const magnitude = Number(first?.['magnitude'] ?? 0);
+  if (numbers >= most && !(most === numbers && rivals.some((format) => digitFormats.includes(format)))) {
     return { kind: 'epoch', perSecond: magnitude < 1e11 ? 1 : magnitude < 1e14 ? 1e3 : magnitude < 1e17 ? 1e6 : 1e9 };
   }
   const everything = texts(rows.all);
