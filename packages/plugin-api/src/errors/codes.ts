@@ -179,7 +179,7 @@ export const errorCodes = {
   },
   RECLOOM_DAT_IMPOSSIBLE_TIMES: {
     message: ({ count, lines }: { count: number; lines?: string | undefined }) =>
-      `${count} event${count === 1 ? ' has' : 's have'} an impossible time${lines ? ` (lines ${lines})` : ''}; they were dropped.`,
+      `${count} event${count === 1 ? ' has' : 's have'} an impossible time${lines ? ` (lines ${lines})` : ''}; ${count === 1 ? 'it was' : 'they were'} dropped.`,
     hint: 'Times must lie between 1990 and one day after the build; check the unit and the time zone.',
     audience: 'data owner',
   },
@@ -245,7 +245,9 @@ export const errorCodes = {
   },
   RECLOOM_DAT_UNKNOWN_ITEMS: {
     message: ({ count }: { count: number }) =>
-      `${count} event${count === 1 ? '' : 's'} name items that are not in the catalogue; they were dropped.`,
+      count === 1
+        ? '1 event names an item that is not in the catalogue; it was dropped.'
+        : `${count} events name items that are not in the catalogue; they were dropped.`,
     hint: 'Add the items, or let the events bring their own catalogue.',
     audience: 'data owner',
   },
