@@ -252,7 +252,7 @@ export function normalizeRows(matrix: usize, rowCount: i32, width: i32): i32 {
   const bytes = <usize>width << 2;
   for (let row = 0; row < rowCount; row++) {
     const squared = dotProduct(matrix, matrix, width);
-    if (squared > 0 && squared < f32.POSITIVE_INFINITY) {
+    if (squared >= 1e-30 && squared < f32.POSITIVE_INFINITY) {
       const factor: f32 = <f32>(1.0 / Math.sqrt(<f64>squared));
       const factors = f32x4.splat(factor);
       let at = matrix;

@@ -129,6 +129,8 @@ describe.each(both)('hand-worked values: %s', (_name, kernels) => {
       151, 262,
     ]);
     expect(Array.from(kernels.accumulateRows(Float32Array.of(0, 0), matrix, Int32Array.of(0, 1)))).toEqual([4, 6]);
+    // 5.8e-24 and 2e-22 squared are denormal: what is left of their digits would make no unit vector.
+    expect(Array.from(kernels.normalizeRows(Float32Array.of(5.8e-24, 2e-22), 2))).toEqual([0, 0]);
     expect(Array.from(kernels.normalizeRows(Float32Array.of(3, 4, 0, 0, Number.NaN, 1), 2))).toEqual([
       Math.fround(0.6),
       Math.fround(0.8),

@@ -302,7 +302,7 @@ export class Kernels {
     });
   }
 
-  /** Scales each row to Euclidean length 1 in place; zero and non-finite rows become zero. */
+  /** Scales each row to Euclidean length 1 in place; non-finite rows, and rows shorter than 1e-15, whose float32 squares have lost their digits, become zero. */
   normalizeRows(matrix: Float32Array, width: number): Float32Array {
     const rowCount = rowsOf(matrix, width);
     return this.#update(matrix, (to) => {

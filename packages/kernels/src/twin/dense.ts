@@ -117,7 +117,7 @@ export function denseTwin(memory: MemoryViews): DenseKernels {
       for (let row = 0; row < rowCount; row++) {
         const begin = (matrix >>> 2) + row * width;
         const squared = dotAt(float32, begin, begin, width);
-        const factor = squared > 0 && squared < Number.POSITIVE_INFINITY ? 1 / Math.sqrt(squared) : 0;
+        const factor = squared >= 1e-30 && squared < Number.POSITIVE_INFINITY ? 1 / Math.sqrt(squared) : 0;
         for (let column = begin; column < begin + width; column++) {
           float32[column] = factor === 0 ? 0 : (float32[column] as number) * factor;
         }
