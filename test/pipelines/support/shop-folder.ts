@@ -111,6 +111,8 @@ export interface ShopFolder {
   readonly config: string;
   file(name: string): string;
   write(name: string, content: string | Uint8Array): Promise<void>;
+  /** Removes the folder; only needed with `keep`. */
+  remove(): Promise<void>;
 }
 
 /** Makes a temporary shop of 200 events; `files` replaces or adds files (null leaves one out). Without `keep` it is removed when the test ends. */
@@ -119,7 +121,8 @@ export async function makeShop(
   options: { readonly keep?: boolean } = {},
 ): Promise<ShopFolder> {
   const directory = await mkdtemp(join(tmpdir(), 'recloom-shop-'));
-  if (options.keep !== true) onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const remove = (): Promise<void> => rm(directory, { recursive: true, force: true });
+  if (options.keep !== true) onTestFinished(remove);
   const all: Record<string, string | Uint8Array | null> = {
     'shop.yaml': shopYaml,
     'events.csv': eventsCsv(),
@@ -133,5 +136,6 @@ export async function makeShop(
     config: join(directory, 'shop.yaml'),
     file: (name) => join(directory, name),
     write: (name, content) => writeFile(join(directory, name), content),
+    remove,
   };
 }

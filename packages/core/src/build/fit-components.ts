@@ -287,7 +287,7 @@ function dropNonFinite(
 
 function checkState(node: PlannedNode, state: ComponentState): void {
   if (typeof state !== 'object' || state === null)
-    throw recloomError('RECLOOM_LAW_SHAPE', { name: node.name, expected: 'named tensors from fit()', found: typeof state });
+    throw recloomError('RECLOOM_LAW_SHAPE', { name: node.name, expected: 'named tensors from fit()', found: state === undefined || state === null ? 'nothing' : `a ${typeof state}` });
   for (const [name, entry] of Object.entries(state)) {
     const elements = entry.shape.reduce((product, size) => product * size, 1);
     if (elements !== entry.data.length) {

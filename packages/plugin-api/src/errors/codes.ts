@@ -306,7 +306,7 @@ export const errorCodes = {
   },
   RECLOOM_LAW_SHAPE: {
     message: ({ name, expected, found }: { name: string; expected: string; found: string }) =>
-      `"${name}" returned ${found} where ${expected} was expected.`,
+      `"${name}" returned ${found} instead of ${expected}.`,
     hint: 'The component breaks its contract; report it to the author of the plugin.',
     audience: 'plugin author',
   },
