@@ -44,6 +44,8 @@ export interface AssembledStage<Contract> {
 
 export interface AssembledSource {
   readonly name: string;
+  /** Place among all sources of the surface: its column. */
+  readonly index: number;
   readonly node: AssembledNode;
   readonly instance: CandidateSource;
   readonly planned: PlannedSource;
@@ -193,8 +195,9 @@ function assembleSurface(planned: PlannedSurface, nodes: ReadonlyMap<string, Ass
       planned: use,
     }));
   const allSources = planned.sources.map(
-    (source): AssembledSource => ({
+    (source, index): AssembledSource => ({
       name: source.node.name,
+      index,
       node: node(source.node.name),
       instance: node(source.node.name).instance as CandidateSource,
       planned: source,

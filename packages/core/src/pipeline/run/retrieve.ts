@@ -41,7 +41,6 @@ export function propose(run: RunContext, batch: RequestBatch, sources: readonly 
   const lists = new Array<Proposals | undefined>(run.surface.allSources.length).fill(undefined);
   const pending: Promise<void>[] = [];
   for (const source of sources) {
-    const index = run.sourceIndex.get(source.name) as number;
     if (!run.allows(source.node, batch.requests as readonly RequestState[])) continue;
     const limit = run.options.unlimited ? run.engine.items.rowCount : source.planned.use.limit;
     const started = run.engine.services.monotonic();
@@ -53,14 +52,14 @@ export function propose(run: RunContext, batch: RequestBatch, sources: readonly 
           pending,
           run.deadline.wait(answer as PromiseLike<Proposals>, source.name, source.planned.use.timeoutMs).then(
             (list) => {
-              lists[index] = acceptProposals(run, source, list, limit, batch);
+              lists[source.index] = acceptProposals(run, source, list, limit, batch);
               run.time(source.name, started);
             },
             (error: unknown) => sourceFailed(run, source, error, batch),
           ),
         );
       } else {
-        lists[index] = acceptProposals(run, source, answer as Proposals, limit, batch);
+        lists[source.index] = acceptProposals(run, source, answer as Proposals, limit, batch);
         run.time(source.name, started);
       }
     } catch (error) {

@@ -20,7 +20,6 @@ export class RunContext {
   readonly options: RunOptions;
   readonly deadline: Deadline;
   readonly timings: NodeTiming[] = [];
-  readonly sourceIndex = new Map<string, number>();
   /** The ledgers, by place of the request. */
   readonly removed: readonly RemovalLedger[];
   readonly proposed: readonly Record<string, number>[];
@@ -40,7 +39,6 @@ export class RunContext {
     this.options = options;
     this.deadline = deadline;
     for (let index = 0; index < states.length; index++) (states[index] as RequestState).index = index;
-    for (const [index, source] of surface.allSources.entries()) this.sourceIndex.set(source.name, index);
     this.removed = states.map(() => new Map());
     this.proposed = states.map(() => ({}));
     this.missing = states.map(() => ({}));
