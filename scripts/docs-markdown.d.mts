@@ -12,4 +12,4 @@ export function readMarkdown(path: string): string;
 export function codeBlocks(text: string): CodeBlock[];
 export function anchorsOf(text: string): Set<string>;
 export function relativeLinks(text: string): { readonly target: string; readonly line: number }[];
-export function brokenLinks(files?: readonly string[]): string[];
+export function brokenLinks(files?: readonly string[], read?: (path: string) => string): string[];

@@ -100,7 +100,7 @@ export function relativeLinks(text) {
 }
 
 /** Every relative link or anchor, in all Markdown files, that leads nowhere; one sentence each. */
-export function brokenLinks(files = markdownFiles()) {
+export function brokenLinks(files = markdownFiles(), read = readMarkdown) {
   const anchors = new Map();
   const anchorsOfFile = (path) => {
     if (!anchors.has(path)) anchors.set(path, anchorsOf(readFileSync(path, 'utf8')));
@@ -108,7 +108,7 @@ export function brokenLinks(files = markdownFiles()) {
   };
   const problems = [];
   for (const file of files) {
-    for (const { target, line } of relativeLinks(readMarkdown(file))) {
+    for (const { target, line } of relativeLinks(read(file))) {
       const [path = '', anchor] = decodeURIComponent(target).split('#');
       const absolute = path === '' ? join(root, file) : resolve(root, dirname(file), path);
       if (relative(root, absolute).startsWith('..')) problems.push(`${file}:${line} leads out of the repository: ${target}`);

@@ -5,7 +5,9 @@ import { codeBlocks, markdownFiles, readMarkdown, root } from '../../scripts/doc
 
 /** Command lines of the docs against what the command's own help says (docs/reference/cli.md, itself under test). */
 const help = readMarkdown('docs/reference/cli.md');
-const npmScripts = Object.keys((JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> }).scripts);
+const npmScripts = Object.keys(
+  (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> }).scripts,
+);
 
 const sections = new Map(
   help
@@ -16,13 +18,21 @@ const sections = new Map(
 
 /** What is wrong with one command line, or undefined. */
 function problemOf(line: string): string | undefined {
-  const words = line.replace(/\s+#.*$/, '').trim().split(/\s+/);
+  const words = line
+    .replace(/\s+#.*$/, '')
+    .trim()
+    .split(/\s+/);
   if (words[0] === 'npx') words.shift();
-  if (words[0] === 'npm' && words[1] === 'run') return npmScripts.includes(words.find((word, index) => index > 1 && !word.startsWith('-')) ?? '') ? undefined : 'no such npm script';
+  if (words[0] === 'npm' && words[1] === 'run')
+    return npmScripts.includes(words.find((word, index) => index > 1 && !word.startsWith('-')) ?? '') ? undefined : 'no such npm script';
   if (words[0] !== 'recloom') return undefined;
   const command = [`${words[1]} ${words[2]}`, words[1] ?? ''].find((name) => sections.has(name));
   if (command === undefined) return words[1]?.startsWith('-') ? undefined : 'no such command';
-  const unknown = words.filter((word) => word.startsWith('--') && !new RegExp(`(^|[\\s,])${(word.split('=')[0] ?? '').replace(/-/g, '\\-')}(?![\\w-])`, 'm').test(sections.get(command) as string));
+  const unknown = words.filter(
+    (word) =>
+      word.startsWith('--') &&
+      !new RegExp(`(^|[\\s,])${(word.split('=')[0] ?? '').replace(/-/g, '\\-')}(?![\\w-])`, 'm').test(sections.get(command) as string),
+  );
   return unknown.length === 0 ? undefined : `no option ${unknown.join(', ')}`;
 }
 
@@ -32,7 +42,11 @@ const lines = markdownFiles()
     codeBlocks(readMarkdown(file))
       .filter((block) => ['sh', 'bash', 'shell', 'console'].includes(block.language))
       .flatMap((block) =>
-        block.code.split('\n').flatMap((line, index) => line.split('&&').map((part) => ({ place: `${file}:${block.line + index}`, line: part.replace(/^\s*\$\s*/, '').trim() }))),
+        block.code
+          .split('\n')
+          .flatMap((line, index) =>
+            line.split('&&').map((part) => ({ place: `${file}:${block.line + index}`, line: part.replace(/^\s*\$\s*/, '').trim() })),
+          ),
       ),
   );
 

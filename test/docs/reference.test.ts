@@ -52,9 +52,23 @@ describe('links', () => {
   });
 
   it('the check sees a broken link, and neither code nor addresses', () => {
-    const text = ['# Über `code`, twice', '[a](b.md#c) ![p](i.png)', '`[x](no.md)` [web](https://example.org)', '```', '[y](no.md)', '```', '[r]: other.md'];
+    const text = [
+      '# Über `code`, twice',
+      '[a](b.md#c) ![p](i.png)',
+      '`[x](no.md)` [web](https://example.org)',
+      '```',
+      '[y](no.md)',
+      '```',
+      '[r]: other.md',
+    ];
     expect(relativeLinks(text.join('\n')).map((link) => link.target)).toEqual(['b.md#c', 'i.png', 'other.md']);
     expect([...anchorsOf(text.join('\n'))]).toEqual(['über-code-twice']);
-    expect(brokenLinks(['LICENSE-that-is-not-there.md'].filter(() => false))).toEqual([]);
+    const wrong =
+      '[x](no-such-file.md) [y](docs/reference/errors.md#no-such-anchor) [z](../outside.md) [fine](docs/guide/concepts.md#words)';
+    expect(brokenLinks(['README.md'], () => wrong)).toEqual([
+      'README.md:1 leads to nothing: no-such-file.md',
+      'README.md:1 names an anchor that is not there: docs/reference/errors.md#no-such-anchor',
+      'README.md:1 leads out of the repository: ../outside.md',
+    ]);
   });
 });

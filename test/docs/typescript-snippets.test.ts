@@ -1,6 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ComponentDefinition, PluginDefinition, Scorer } from '@recloom/plugin-api';
+import { candidateBatch, conformanceLaws, historyFrom, openComponent, shopFrom, tableFrom } from '@recloom/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { codeBlocks, markdownFiles, readMarkdown, root } from '../../scripts/docs-markdown.mjs';
 
@@ -31,11 +33,19 @@ const scripts = files.flatMap((file) =>
 const folder = mkdtempSync(join(root, 'test/docs/.snippets-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** The whole plugin in docs/guide/writing-a-plugin.md. */
+function guidePlugin(): string {
+  const block = codeBlocks(readMarkdown('docs/guide/writing-a-plugin.md')).find(({ info }) => info.includes('plugin'));
+  if (block === undefined) throw new Error('writing-a-plugin.md has no block marked "ts plugin"');
+  return block.code;
+}
+
 /** Compiles modules; the messages, each at the place its snippet stands at. */
 function compile(modules: readonly { readonly place: string; readonly text: string; readonly shift: number }[]): string[] {
   const here = join(folder, String(Math.random()).slice(2));
   mkdirSync(here);
-  writeFileSync(join(here, 'index.ts'), "export { default, newest } from '@recloom/plugin-template';\n");
+  // What a snippet of a plugin's test imports: the plugin of the guide.
+  writeFileSync(join(here, 'index.ts'), guidePlugin());
   const names = modules.map((module, index) => {
     const name = `snippet${index}.ts`;
     writeFileSync(join(here, name), module.text);
@@ -51,8 +61,14 @@ function compile(modules: readonly { readonly place: string; readonly text: stri
     erasableSyntaxOnly: false,
     experimentalDecorators: true,
   };
-  writeFileSync(join(here, 'tsconfig.json'), JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, references: [], files: names }));
-  const result = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', here, '--pretty', 'false'], { cwd: here, encoding: 'utf8' });
+  writeFileSync(
+    join(here, 'tsconfig.json'),
+    JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, references: [], files: names }),
+  );
+  const result = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', here, '--pretty', 'false'], {
+    cwd: here,
+    encoding: 'utf8',
+  });
   const problems = result.stdout.split('\n').flatMap((line) => {
     const found = /^snippet(\d+)\.ts\((\d+),\d+\): (.*)$/.exec(line);
     if (found === null) return line.includes('error TS') ? [line] : [];
@@ -84,6 +100,32 @@ describe('TypeScript in the docs', () => {
     const text = "import { openPipeline } from '@recloom/core';\n\nawait openPipeline(5);\n";
     expect(compile([{ place: 'GUIDE.md:10', text, shift: 0 }])).toEqual([expect.stringMatching(/^GUIDE\.md:12: error TS/)]);
   }, 60_000);
+
+  it("the guide's plugin works and keeps the laws", async () => {
+    const file = join(folder, 'again.ts');
+    writeFileSync(file, guidePlugin());
+    const plugin = ((await import(file)) as { default: PluginDefinition }).default;
+    const [repurchase] = plugin.components;
+    // Worked out by hand: of a's two users one came back, of b's one none; smoothing adds two users to each.
+    const history = historyFrom(
+      [
+        { user: 0, item: 0, timeMs: 1 },
+        { user: 0, item: 0, timeMs: 2 },
+        { user: 0, item: 1, timeMs: 3 },
+        { user: 1, item: 0, timeMs: 4 },
+      ],
+      { userCount: 2, itemCount: 3 },
+    );
+    const shop = shopFrom({ items: tableFrom(['a', 'b', 'c'], {}), history });
+    const scorer = await openComponent<Scorer>(repurchase as ComponentDefinition, { options: { smoothing: 2 }, shop });
+    const out = new Float32Array(3);
+    await scorer.score(candidateBatch({ rows: [[0, 1, 2]] }), out, new AbortController().signal);
+    expect([...out]).toEqual([0.25, 0, 0]);
+    // What looks at an npm package cannot hold for a block of text.
+    const laws = conformanceLaws(plugin).filter((law) => !['ALL-04', 'ALL-05', 'ALL-11'].includes(law.id));
+    expect(laws.length).toBeGreaterThan(10);
+    for (const law of laws) await expect(law.run(), law.id).resolves.toBeUndefined();
+  });
 
   it.each(scripts)('JavaScript at $place parses', ({ place, block }) => {
     const file = join(folder, `${place.replace(/\W+/g, '-')}.${/\brequire\(/.test(block.code) ? 'cjs' : 'mjs'}`);

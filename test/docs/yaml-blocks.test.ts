@@ -89,7 +89,12 @@ const preset = parse(readFileSync(presetPath('shop'), 'utf8')) as { components: 
 function complete(block: Config): { config: Config; data: boolean } {
   if ('format' in block) return { config: block, data: false };
   const ownData = 'data' in block && ['items', 'events', 'users'].some((kind) => kind in (block.data as Config));
-  const data = ownData ? block.data : { ...Object.fromEntries(['items', 'events', 'users'].map((kind) => [kind, { use: `docs-data/${kind}` }])), ...(block.data as Config | undefined) };
+  const data = ownData
+    ? block.data
+    : {
+        ...Object.fromEntries(['items', 'events', 'users'].map((kind) => [kind, { use: `docs-data/${kind}` }])),
+        ...(block.data as Config | undefined),
+      };
   const completed = {
     format: '1.0',
     name: 'docs',
@@ -125,7 +130,10 @@ describe('YAML in the docs', () => {
   });
 
   it('a mistake in a block is found', async () => {
-    const wrong = complete({ components: { cheap: { use: 'rules/where', with: { expression: 'item.prise < 10' } } }, surfaces: { home: { sources: { recent: 10 }, filters: ['cheap'] } } });
+    const wrong = complete({
+      components: { cheap: { use: 'rules/where', with: { expression: 'item.prise < 10' } } },
+      surfaces: { home: { sources: { recent: 10 }, filters: ['cheap'] } },
+    });
     await expect(validatePipeline(wrong.config, { data: true, directory: root, plugins: [docsData] })).rejects.toThrow();
   });
 });
