@@ -50,7 +50,7 @@ interface Preset {
 
 /** Plugins whose components learn from events, from whose events, and from the words of items. */
 const learnsFromEvents = /^(collaborative-|sequence\/|popularity\/|graph\/|rules\/seen)/;
-const learnsFromUsers = /^(collaborative-linear\/|sequence\/|rules\/seen)/;
+const learnsFromUsers = /^(collaborative-|sequence\/|graph\/|rules\/seen)/;
 const learnsFromWords = /^(text-|vector-search\/|keyword-search\/|ranker-diversity\/mmr)/;
 
 /**
@@ -78,7 +78,7 @@ export function writeShopConfig(input: ShopConfigInput): ShopConfig {
   const has = {
     title: describing?.guess.roles.title !== undefined,
     events: events !== undefined,
-    users: events?.guess.roles.user !== undefined,
+    users: events !== undefined && userOf(events) !== undefined,
     time: events?.guess.roles.time !== undefined,
   };
   const notes: string[] = [];
@@ -99,6 +99,10 @@ export function writeShopConfig(input: ShopConfigInput): ShopConfig {
       },
     };
     data['labels'] = { country: 'location' };
+  }
+  if (events !== undefined && !has.time) {
+    data['now'] = 'data';
+    notes.push('No column holds times: rows are taken in their order, each a second after the one before.');
   }
   if (events !== undefined && isOld(events)) {
     data['now'] = 'data';
@@ -124,9 +128,11 @@ export function writeShopConfig(input: ShopConfigInput): ShopConfig {
     notes.push('There are no events: items are found by content only, until `data.events` tells who does what.');
   } else if (!has.users) {
     takeOut(learnsFromUsers);
-    notes.push('No column names the user: recommendations rest on baskets and on what sells, not on a history.');
+    notes.push('No column names a user or an order: recommendations rest on what sells.');
+  } else if (events?.guess.roles.user === undefined) {
+    notes.push('No column names the user: every order counts as a person of its own.');
   }
-  if (has.events && has.users) {
+  if (has.users) {
     const types = seenTypes(events as LookedAt);
     if (types !== undefined) components['seen'] = { with: { types } };
   }
@@ -200,14 +206,21 @@ function readOptions({ path, profile }: LookedAt, rules: readonly Rule[]): Recor
   };
 }
 
+/** Who did it: the user, or else the order, each of which then counts as a person of its own. */
+function userOf({ guess }: LookedAt): ShopGuess['roles']['user'] {
+  return guess.roles.user ?? guess.roles.basket;
+}
+
 function eventOptions(looked: LookedAt, rules: readonly Rule[]): Record<string, unknown> {
   const { guess } = looked;
-  const { user, item, time, type, basket } = guess.roles;
+  const { item, time, type, basket } = guess.roles;
   return {
     ...readOptions(looked, rules),
-    ...(user === undefined ? {} : { user: user.mapping }),
+    user: userOf(looked)?.mapping ?? { sql: "'everybody'" },
+    ...(userOf(looked) === undefined ? { deduplicate: 'none' } : {}),
     item: item?.mapping,
-    ...(time === undefined ? {} : { time: time.mapping, ...timeFormat(looked, time.column) }),
+    time: time?.mapping ?? { sequence: '2024-01-01' },
+    ...(time === undefined ? {} : timeFormat(looked, time.column)),
     ...(type === undefined ? (guess.eventType === undefined ? {} : { type: { value: guess.eventType } }) : { type: type.mapping }),
     ...(basket === undefined ? {} : { basket: basket.mapping }),
   };
