@@ -202,7 +202,8 @@ export async function inTemporaryFolder<Result>(use: (directory: string) => Prom
 }
 
 /** Ids of an answer in one word: single-letter ids, best first. */
-export const idsOf = (answer: { readonly items: readonly { readonly id: string }[] }): string => answer.items.map((item) => item.id).join('');
+export const idsOf = (answer: { readonly items: readonly { readonly id: string }[] }): string =>
+  answer.items.map((item) => item.id).join('');
 
 /** A promise and the function that resolves it. */
 export function latch(): { readonly opened: Promise<void>; readonly open: () => void } {
