@@ -212,7 +212,13 @@ describe('requests', () => {
 
   badInput('request-wrong-item', async (code) => {
     const own = await openPipeline(shop.config);
-    for (const item of [{}, { id: '' }, { id: 'new', price: 'cheap' }, { id: 'new', prise: 3 }, { id: 'new', price: Number.POSITIVE_INFINITY }]) {
+    for (const item of [
+      {},
+      { id: '' },
+      { id: 'new', price: 'cheap' },
+      { id: 'new', prise: 3 },
+      { id: 'new', price: Number.POSITIVE_INFINITY },
+    ]) {
       expect((await failureOf(own.upsertItems([item as never]))).code).toBe(code);
       expect(own.item('new')).toBeUndefined();
     }

@@ -168,9 +168,9 @@ function mentions(message: string, option: string): boolean {
   );
 }
 
-/** Sources are read one after the other: a third of three sources is a third of the step. */
+/** Sources are read one after the other, items and users first: a third of three sources is a third of the step. */
 function progressOf(kind: string, fraction: number, sources: object): number {
-  const kinds = Object.keys(sources);
+  const kinds = ['items', 'users', 'events'].filter((name) => Object.hasOwn(sources, name));
   return (Math.max(0, kinds.indexOf(kind)) + fraction) / Math.max(1, kinds.length);
 }
 
