@@ -257,56 +257,58 @@ function grow<Data extends Int32Array | Float32Array>(from: Data, to: Data): Dat
 
 /**
  * The best `size` candidates of `[start, end)` by value, best first; equal values by ascending row (the evaluation's tie
- * rule). A heap of `size` over one pass: for ten of a thousand nearly every candidate costs one comparison.
+ * rule). Values are never NaN. A heap of `size` over one pass: for ten of a thousand nearly every candidate costs one
+ * comparison, and at worst (values that rise) a few more within two small arrays.
  */
 export function selectBest(values: Float32Array, rows: Int32Array, start: number, end: number, size: number): Int32Array {
   const wanted = Math.min(size, end - start);
   const heap = new Int32Array(wanted);
   if (wanted === 0) return heap;
-  const worse = (left: number, right: number): boolean => {
-    const leftValue = values[left] as number;
-    const rightValue = values[right] as number;
-    // Compared, not subtracted: candidates that sank are all at minus infinity, and their difference would be NaN.
-    return leftValue < rightValue || (leftValue === rightValue && (rows[left] as number) > (rows[right] as number));
-  };
-  const siftDown = (length: number): void => {
-    let place = 0;
+  // The values of the heap's entries beside them, so that sifting does not go through the candidates again.
+  const keys = new Float32Array(wanted);
+  /** Puts an entry in the place of the top one, below whatever is worse than it. */
+  const sink = (index: number, key: number, from: number, length: number): void => {
+    const row = rows[index] as number;
+    let place = from;
     for (;;) {
-      let worst = place;
-      const left = 2 * place + 1;
-      const right = left + 1;
-      if (left < length && worse(heap[left] as number, heap[worst] as number)) worst = left;
-      if (right < length && worse(heap[right] as number, heap[worst] as number)) worst = right;
-      if (worst === place) return;
-      const moved = heap[place] as number;
-      heap[place] = heap[worst] as number;
-      heap[worst] = moved;
-      place = worst;
-    }
-  };
-  let filled = 0;
-  for (let index = start; index < end; index++) {
-    if (filled < wanted) {
-      let place = filled++;
-      heap[place] = index;
-      while (place > 0) {
-        const parent = (place - 1) >> 1;
-        if (!worse(heap[place] as number, heap[parent] as number)) break;
-        const moved = heap[place] as number;
-        heap[place] = heap[parent] as number;
-        heap[parent] = moved;
-        place = parent;
+      let child = 2 * place + 1;
+      if (child >= length) break;
+      let childKey = keys[child] as number;
+      const right = child + 1;
+      if (right < length) {
+        const rightKey = keys[right] as number;
+        // Compared, not subtracted: candidates that sank are all at minus infinity, and their difference would be NaN.
+        if (
+          rightKey < childKey ||
+          (rightKey === childKey && (rows[heap[right] as number] as number) > (rows[heap[child] as number] as number))
+        ) {
+          child = right;
+          childKey = rightKey;
+        }
       }
-    } else if (worse(heap[0] as number, index)) {
-      heap[0] = index;
-      siftDown(filled);
+      if (childKey > key || (childKey === key && (rows[heap[child] as number] as number) < row)) break;
+      keys[place] = childKey;
+      heap[place] = heap[child] as number;
+      place = child;
     }
+    keys[place] = key;
+    heap[place] = index;
+  };
+  for (let place = 0; place < wanted; place++) {
+    heap[place] = start + place;
+    keys[place] = values[start + place] as number;
   }
-  for (let length = filled - 1; length > 0; length--) {
-    const moved = heap[length] as number;
+  for (let place = (wanted >> 1) - 1; place >= 0; place--) sink(heap[place] as number, keys[place] as number, place, wanted);
+  for (let index = start + wanted; index < end; index++) {
+    const key = values[index] as number;
+    const worst = keys[0] as number;
+    if (key > worst || (key === worst && (rows[index] as number) < (rows[heap[0] as number] as number))) sink(index, key, 0, wanted);
+  }
+  for (let length = wanted - 1; length > 0; length--) {
+    const index = heap[length] as number;
+    const key = keys[length] as number;
     heap[length] = heap[0] as number;
-    heap[0] = moved;
-    siftDown(length);
+    sink(index, key, 0, length);
   }
   return heap;
 }
