@@ -81,7 +81,17 @@ async function measure() {
   const dataset = await cleanedData();
   const split = temporalSplit(dataset, { cutMs: Date.UTC(2011, 10, 9), minimumItemUsers: 5, minimumUserItems: 5 });
   const popularity = await evaluateRecommender(popularityRecommender(split), split);
-  const pipeline = await evaluatePipeline(config, split, { purposes, signal });
+  const renderer = createBuildRenderer(io);
+  const step = `fit on the past, ask ${formatCount(split.cases.length)}`;
+  renderer.observer.step(step, 'start');
+  const progress = (fraction) => renderer.observer.progress(step, fraction);
+  const pipeline = await evaluatePipeline(config, split, { purposes, signal, progress })
+    .then((report) => {
+      renderer.observer.step(step, 'end');
+      return report;
+    })
+    .finally(() => renderer.stop());
+  process.stderr.write('\n');
   const { report } = split;
   print(
     style.dim(
@@ -193,15 +203,17 @@ function showNext() {
   chapter('Try next');
   const path = relative(process.cwd(), config) || config;
   const commands = [
-    ['recommend', `${path} --user 17850 --purpose personalisation --explain`],
-    ['search', `${path} "a present for a gardener"`],
-    ['explain', `${path} --user 12664 --purpose personalisation --target 22423`],
-    ['inspect', `${path} --component together --item ${cakestand}`],
-    ['diagram', `${path} --surface home`],
-    ['dev', `${path} --user 12664 --purpose personalisation`],
+    ['recommend', path, '--user 17850 --purpose personalisation --explain'],
+    ['search', path, '"a present for a gardener"'],
+    ['explain', path, '--user 12664 --purpose personalisation --target 22423'],
+    ['inspect', path, `--component together --item ${cakestand}`],
+    ['diagram', path, '--surface home'],
+    ['dev', path, '--user 12664 --purpose personalisation'],
     ['init', 'your-own-orders.csv'],
   ];
-  for (const [command, rest] of commands) print(`  $ npx recloom ${style.cyan(command)} ${rest}`);
+  for (const [command, file, options] of commands) {
+    print(`  $ npx recloom ${style.cyan(command)} ${file}${options === undefined ? '' : ` \\\n      ${options}`}`);
+  }
 }
 
 async function demo() {

@@ -44,21 +44,32 @@ export function registerEvaluate(program: Command, host: CommandHost): void {
         import('@recloom/core'),
         import('@recloom/evaluate'),
       ]);
-      const dataset = await readPipelineData(config, { ...hostOptions(io), signal: io.signal });
-      const split = temporalSplit(dataset, {
-        cutMs: options.cut,
-        ...(options.until === undefined ? {} : { untilMs: options.until }),
-        minimumItemUsers: options.minimumItemUsers,
-        minimumUserItems: options.minimumUserItems,
-      });
-      const popularity = await evaluateRecommender(popularityRecommender(split), split, { k: options.k });
-      const pipeline = await evaluatePipeline(config, split, {
-        ...hostOptions(io),
-        signal: io.signal,
-        k: options.k,
-        ...(options.surface === undefined ? {} : { surface: options.surface }),
-        ...(options.purpose === undefined ? {} : { purposes: options.purpose }),
-      });
+      const { createBuildRenderer } = await import('../build-renderer.js');
+      // With --json stdout is one document and nothing else is said.
+      const renderer = createBuildRenderer(call.json ? { ...io, stderr: { write: () => true } } : io);
+      const { observer } = renderer;
+      const measure = async () => {
+        const dataset = await readPipelineData(config, { ...hostOptions(io), signal: io.signal, observer });
+        const split = temporalSplit(dataset, {
+          cutMs: options.cut,
+          ...(options.until === undefined ? {} : { untilMs: options.until }),
+          minimumItemUsers: options.minimumItemUsers,
+          minimumUserItems: options.minimumUserItems,
+        });
+        const popularity = await evaluateRecommender(popularityRecommender(split), split, { k: options.k });
+        observer.step('fit on the past, ask', 'start');
+        const pipeline = await evaluatePipeline(config, split, {
+          ...hostOptions(io),
+          signal: io.signal,
+          k: options.k,
+          progress: (fraction) => observer.progress('fit on the past, ask', fraction),
+          ...(options.surface === undefined ? {} : { surface: options.surface }),
+          ...(options.purpose === undefined ? {} : { purposes: options.purpose }),
+        });
+        observer.step('fit on the past, ask', 'end');
+        return { split, popularity, pipeline };
+      };
+      const { split, popularity, pipeline } = await measure().finally(() => renderer.stop());
       const milliseconds = performance.now() - started;
       if (call.json) {
         call.printJson({

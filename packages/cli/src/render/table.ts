@@ -47,7 +47,7 @@ export function renderTable(columns: readonly TableColumn[], rows: readonly (rea
   const line = (cells: readonly string[], paint: (index: number, text: string) => string): void => {
     const text = cells.map((cell, index) => paint(index, pad(cell, widths[index] as number, columns[index]?.align)));
     // Blanks at the end of a line are lost when a cell is empty or the last is left-aligned; colours hide them from trimEnd.
-    lines.push((indent + text.join(gap)).replace(/ +((?:\u001b\[[0-9;]*m)*)$/, '$1'));
+    lines.push((indent + text.join(gap)).replace(/(?: |\u001b\[[0-9;]*m)+$/, (end) => end.replaceAll(' ', '')));
   };
   if (options.headers ?? columns.some((column) => column.header !== '')) {
     line(

@@ -2,7 +2,7 @@
 const escapeSequence = /\u001b\[[0-9;]*m/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const controlCharacters = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-const noWidth = /^[\p{Mn}\p{Me}\u200b\u200d\ufe0e\ufe0f]$/u;
+const noWidth = /^(?:\p{Mn}|\p{Me}|[\u200b-\u200d])$/u;
 const twoWide =
   /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
 
