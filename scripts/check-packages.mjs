@@ -34,13 +34,14 @@ const environment = {
 /** Something a package got wrong, told in a sentence. */
 class Wrong extends Error {}
 
-/** Runs a command to its end; its standard output. Wrong, with all it printed, when it fails. */
-async function run(command, parameters, directory) {
+/** Runs a command to its end; its standard output. Wrong, with all it printed, when it fails, unless `allow` accepts that output. */
+async function run(command, parameters, directory, { allow } = {}) {
   const pending = execute(command, parameters, { cwd: directory, env: environment, maxBuffer: 1 << 26, timeout: 300_000 });
   children.add(pending.child);
   try {
     return (await pending).stdout.trim();
   } catch (error) {
+    if (typeof error.code === 'number' && allow?.(error.stdout) === true) return error.stdout.trim();
     const printed = [error.stdout, error.stderr].filter((text) => text?.trim()).join('\n');
     throw new Wrong(
       `${command} ${parameters.join(' ')}\nin ${directory} ended with ${error.code ?? error.signal}:\n${printed || error.message}`,
@@ -241,10 +242,16 @@ async function checkCommand(project) {
   return `${valid.counts.items} items, ${valid.counts.users} users, ${valid.counts.events} events; ${answer.items.length} recommendations`;
 }
 
+/**
+ * Strict, with the libraries checked too. Errors within @types/node are not ours and cannot be mended here: as of 20.19 its
+ * https.d.ts contradicts itself under exactOptionalPropertyTypes.
+ */
 async function checkTypeScript(project) {
-  const printed = await run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json'], project);
-  if (printed !== '') throw new Wrong(printed);
-  return run(process.execPath, ['built/embedding.js'], project);
+  const printed = await run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--pretty', 'false'], project, {
+    allow: (output) => !output.split('\n').some((line) => /^\S.*: error TS/.test(line) && !line.startsWith('node_modules/@types/node/')),
+  });
+  const note = await run(process.execPath, ['built/embedding.js'], project);
+  return printed === '' ? note : `${note} (@types/node has errors of its own)`;
 }
 
 /** A plugin by somebody else: from the template, compiled, tested with the conformance kit, packed, installed, used. */
