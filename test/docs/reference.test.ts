@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorAnchor, errorCodes } from '@recloom/plugin-api';
 import { describe, expect, it } from 'vitest';
@@ -24,6 +25,19 @@ describe('docs/reference', () => {
     expect(new Set(listed).size, 'a code stands once').toBe(listed.length);
     const retiredCodes = [...retired.matchAll(/`([A-Z][A-Z0-9_]+)`/g)].map((match) => match[1]);
     expect(retiredCodes.filter((code) => declared.includes(code as string))).toEqual([]);
+  });
+
+  it('the table has every code that our packages and docs name', () => {
+    const sources = execFileSync('git', ['ls-files', 'packages/*.ts', 'plugins/*.ts', '*.md'], { cwd: root, encoding: 'utf8' })
+      .split('\n')
+      .filter((path) => path !== '' && !path.includes('/broken/') && !path.endsWith('.test.ts') && existsSync(join(root, path)));
+    const unknown = sources.flatMap((path) =>
+      [...readFileSync(join(root, path), 'utf8').matchAll(/\bRECLOOM_(?:CFG|PLG|DI|DAT|KRN|LAW|RUN|PRV)_[A-Z_]*[A-Z]\b(?![_*])/g)]
+        .filter(([code]) => !(code in errorCodes))
+        .map(([code]) => `${path}: ${code}`),
+    );
+    expect(unknown).toEqual([]);
+    expect(sources.length).toBeGreaterThan(100);
   });
 
   it('every code has the anchor that errorAnchor() promises', () => {

@@ -277,6 +277,17 @@ export const errorCodes = {
     hint: 'Pass it: openPipeline(config, { provide: [[token, value]] }).',
     audience: 'embedder',
   },
+  RECLOOM_KRN_ABORTED: {
+    message: (_: Record<string, never>) => 'The computation was aborted.',
+    hint: 'Nothing to do: the caller cancelled it.',
+    audience: 'embedder',
+    retryable: true,
+  },
+  RECLOOM_KRN_CLOSED: {
+    message: (_: Record<string, never>) => 'The compute pool or the index is closed.',
+    hint: 'Open a new one; inside a pipeline, report it to the author of the plugin.',
+    audience: 'plugin author',
+  },
   RECLOOM_KRN_NOT_POSITIVE_DEFINITE: {
     message: (_: Record<string, never>) => 'A matrix is not positive definite.',
     hint: 'Raise the regularisation (lambda).',
@@ -291,6 +302,22 @@ export const errorCodes = {
     message: ({ why }: { why: string }) => `A kernel was called with arrays that do not fit: ${why}.`,
     hint: 'Report it to the author of the plugin.',
     audience: 'plugin author',
+  },
+  RECLOOM_KRN_TRAP: {
+    message: ({ kernel }: { kernel: string }) => `The kernel "${kernel}" stopped abnormally.`,
+    hint: 'This is a defect: please report it with the sizes of the arrays.',
+    audience: 'plugin author',
+  },
+  RECLOOM_KRN_UNAVAILABLE: {
+    message: ({ why }: { why: string }) => `The kernels are not available as asked: ${why}.`,
+    hint: 'Use the implementation "auto", which falls back to plain TypeScript.',
+    audience: 'embedder',
+  },
+  RECLOOM_KRN_WORKER_LOST: {
+    message: (_: Record<string, never>) => 'A worker thread of the kernels stopped while it computed; it was replaced.',
+    hint: 'Try again; if it comes back, look for a lack of memory.',
+    audience: 'embedder',
+    retryable: true,
   },
   RECLOOM_LAW_NON_FINITE: {
     message: ({ name, count }: { name: string; count: number }) =>
