@@ -4,9 +4,9 @@ import type { OpenedSnapshot, SnapshotStore } from '@recloom/core';
 import { type Inspectable, isRecloomError, recloomError, type Warning } from '@recloom/plugin-api';
 import type { Command } from 'commander';
 import { addCommand, type CommandCall, type CommandHost, hostOptions, takeConfig } from '../command.js';
-import { formatBytes, formatCount, formatCountOf, formatShare } from '../render/format.js';
+import { formatBytes, formatCount, formatCountOf, formatScore, formatShare } from '../render/format.js';
 import type { Style } from '../render/style.js';
-import { heading, renderTable } from '../render/table.js';
+import { heading, renderTable, type TableColumn } from '../render/table.js';
 import { printable, wrap } from '../render/text.js';
 import { UsageError, warningLines } from '../report-error.js';
 
@@ -133,7 +133,7 @@ async function inspectComponent(
       call.print([
         call.style.bold(`${printable(item)} ${printable(pipeline.title(item))}`) + call.style.dim(`  ${name}`),
         '',
-        ...valueLines(known, '  '),
+        ...valueLines(known, '  ', call.style, (id) => pipeline.title(id)),
       ]);
   } finally {
     await pipeline.close();
@@ -158,18 +158,51 @@ function componentOf(
   }
 }
 
-/** A JSON value as an indented outline; lists of records as tables. */
-function valueLines(value: unknown, indent: string): string[] {
+/** A JSON value as an indented outline; lists of flat records as tables, with the title of what they name under `item`. */
+function valueLines(value: unknown, indent: string, style: Style, title: (id: string) => string): string[] {
   if (Array.isArray(value)) {
-    if (value.every((entry) => typeof entry !== 'object' || entry === null)) return [`${indent}${printable(value.map(scalar).join(', '))}`];
-    return value.flatMap((entry) => [`${indent}- ${inline(entry)}`]);
+    if (value.length > 0 && value.every(isFlatRecord)) return recordLines(value, indent, style, title);
+    if (value.every((entry) => typeof entry !== 'object' || entry === null))
+      return wrap(printable(value.map(scalar).join(', ')), style.width, indent);
+    return value.map((entry) => `${indent}- ${inline(entry)}`);
   }
   if (typeof value !== 'object' || value === null) return [`${indent}${scalar(value)}`];
   return Object.entries(value).flatMap(([key, entry]) =>
     typeof entry === 'object' && entry !== null
-      ? [`${indent}${key}:`, ...valueLines(entry, `${indent}  `)]
+      ? [`${indent}${key}:`, ...valueLines(entry, `${indent}  `, style, title)]
       : [`${indent}${key}: ${scalar(entry)}`],
   );
+}
+
+function isFlatRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every((entry) => typeof entry !== 'object')
+  );
+}
+
+function recordLines(
+  records: readonly Readonly<Record<string, unknown>>[],
+  indent: string,
+  style: Style,
+  title: (id: string) => string,
+): string[] {
+  const keys = [...new Set(records.flatMap((record) => Object.keys(record)))];
+  const columns: TableColumn[] = keys.flatMap((key): TableColumn[] => {
+    if (key === 'item')
+      return [
+        { header: 'item', paint: style.cyan },
+        { header: '', narrow: 'cut' },
+      ];
+    return [records.every((record) => typeof record[key] === 'number') ? { header: key, align: 'right' } : { header: key, narrow: 'cut' }];
+  });
+  const cell = (value: unknown): string => {
+    if (value === undefined) return '';
+    return typeof value === 'number' && !Number.isInteger(value) ? formatScore(value) : scalar(value);
+  };
+  const rows = records.map((record) =>
+    keys.flatMap((key) => (key === 'item' ? [scalar(record[key]), printable(title(String(record[key])))] : [cell(record[key])])),
+  );
+  return renderTable(columns, rows, { style, indent });
 }
 
 function inline(value: unknown): string {
@@ -215,17 +248,28 @@ function inspectionLines(inspection: ReturnType<typeof import('@recloom/core').i
         { header: 'component', narrow: 'cut' },
         { header: 'state', align: 'right' },
         { header: 'size', align: 'right' },
-        { header: 'tensors', narrow: 'wrap', paint: style.dim },
       ],
-      components.map((component) => [
-        component.name,
-        component.reference,
-        `v${component.stateVersion}`,
-        formatBytes(component.bytes),
-        component.tensors
-          .map((tensor) => `${tensor.name.replace(/^(state|feature)\./, '')} ${tensor.dtype} ${tensor.shape.join('×')}`)
-          .join(', '),
-      ]),
+      components.map((component) => [component.name, component.reference, `v${component.stateVersion}`, formatBytes(component.bytes)]),
+      { style },
+    ),
+    ...heading('Tensors', style),
+    ...renderTable(
+      [
+        { header: 'component', paint: style.cyan },
+        { header: 'tensor', narrow: 'cut' },
+        { header: 'type' },
+        { header: 'shape', align: 'right' },
+        { header: 'size', align: 'right' },
+      ],
+      components.flatMap((component) =>
+        component.tensors.map((tensor, place) => [
+          place === 0 ? component.name : '',
+          tensor.name,
+          tensor.dtype,
+          tensor.shape.map((size) => formatCount(size)).join(' × '),
+          formatBytes(tensor.bytes),
+        ]),
+      ),
       { style },
     ),
   ];
