@@ -3,10 +3,26 @@ import { isThenable } from '../deadline.js';
 import type { RequestState } from '../request-state.js';
 import type { RemovalLedger, RunContext } from './run-context.js';
 
+/** Whether anything may leave a candidate out: a filter, the request itself, or the limit of candidates. */
+export function hasToFilter(run: RunContext, merged: CandidateSet): boolean {
+  if (run.surface.filters.length > 0) return true;
+  const cap = candidateLimit(run);
+  for (let index = 0; index < run.states.length; index++) {
+    const { excluded, request } = run.states[index] as RequestState;
+    if (excluded.length > 0 || request.filter !== undefined) return true;
+    if ((merged.offsets[index + 1] as number) - (merged.offsets[index] as number) > cap) return true;
+  }
+  return false;
+}
+
+function candidateLimit(run: RunContext): number {
+  return run.options.unlimited ? Number.POSITIVE_INFINITY : run.surface.planned.config.limits.candidates;
+}
+
 /** Filters the first `limits.candidates` of each request; while too few are left, the next of the overflow. */
 export async function filterWithOverflow(run: RunContext, merged: CandidateSet): Promise<CandidateSet> {
   const requests = run.states.length;
-  const cap = run.options.unlimited ? Number.POSITIVE_INFINITY : run.surface.planned.config.limits.candidates;
+  const cap = candidateLimit(run);
   let overflowing = false;
   for (let index = 0; index < requests; index++)
     if ((merged.offsets[index + 1] as number) - (merged.offsets[index] as number) > cap) overflowing = true;

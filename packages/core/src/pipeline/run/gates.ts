@@ -7,7 +7,7 @@ import { reportFailure } from './report-failure.js';
 
 const allGranted: ReadonlySet<Label> = new Set<Label>([...requestLabels, 'history', 'profile', 'location']);
 
-/** Asks the surface's gates what each request grants. A gate that fails or is late grants nothing beyond the request itself. */
+/** Asks the surface's gates (at least one) what each request grants. A gate that fails or is late grants nothing beyond the request itself. */
 export async function openGates(
   engine: Engine,
   surface: AssembledSurface,
@@ -15,10 +15,6 @@ export async function openGates(
   deadline: Deadline,
 ): Promise<void> {
   for (const state of states) {
-    if (surface.gates.length === 0) {
-      state.grant(grantsOfUngated(engine));
-      continue;
-    }
     let granted: Set<Label> | undefined;
     for (const gate of surface.gates) {
       let labels: readonly Label[] = [];
@@ -49,9 +45,10 @@ export async function openGates(
 }
 
 /** Without a gate the config's author decided that everything may be read. */
-function grantsOfUngated(engine: Engine): ReadonlySet<Label> {
+export function grantUngated(engine: Engine, states: readonly RequestState[]): void {
   const extra = Object.values(engine.plan.loaded.config.data.labels);
-  return extra.length === 0 ? allGranted : new Set([...allGranted, ...extra]);
+  const granted = extra.length === 0 ? allGranted : new Set([...allGranted, ...extra]);
+  for (const state of states) state.grant(granted);
 }
 
 /** Requests that grant the same run together; nearly always that is one group. */

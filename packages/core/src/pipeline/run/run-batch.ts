@@ -3,8 +3,8 @@ import { Deadline, isThenable } from '../deadline.js';
 import type { Engine } from '../engine.js';
 import type { RequestState } from '../request-state.js';
 import { fallBack } from './fall-back.js';
-import { filterWithOverflow } from './filter.js';
-import { groupByGrant, openGates } from './gates.js';
+import { filterWithOverflow, hasToFilter } from './filter.js';
+import { grantUngated, groupByGrant, openGates } from './gates.js';
 import { extractQueries } from './query-features.js';
 import { applyRankers, finishRanking, startRanking } from './rank.js';
 import { merge, propose, requestBatch } from './retrieve.js';
@@ -24,7 +24,8 @@ export async function runBatch(
   engine.enter();
   try {
     deadline.throwIfAborted();
-    await openGates(engine, surface, states, deadline);
+    if (surface.gates.length === 0) grantUngated(engine, states);
+    else await openGates(engine, surface, states, deadline);
     const results = new Array<RunResult>(states.length);
     for (const group of groupByGrant(states)) {
       const run = new RunContext(engine, surface, group, options, deadline);
@@ -51,7 +52,7 @@ async function runStages(run: RunContext): Promise<readonly RunResult[]> {
   const proposed = propose(run, requestBatch(run, states), surface.sources);
   let candidates = run.takeSet();
   merge(run, candidates, isThenable(proposed) ? await proposed : proposed, states);
-  candidates = await filterWithOverflow(run, candidates);
+  if (hasToFilter(run, candidates)) candidates = await filterWithOverflow(run, candidates);
   if (surface.fallbacks.length > 0) candidates = await fallBack(run, candidates);
   if (surface.features.length > 0) await extractCandidateFeatures(run, candidates);
   const scored = score(run, candidates);
