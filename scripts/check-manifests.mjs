@@ -2,8 +2,8 @@
  * What every published package says of itself, checked against the root: `node scripts/check-manifests.mjs`, and with
  * `--write` the derived fields and the copies of LICENSE are brought in line.
  *
- * Derived: licence, author, repository with folder, homepage, bugs, engines, publishConfig, `types`, and what `files` must
- * hold. By hand, checked only: description, keywords, ranges of peers, exports.
+ * Derived: ranges of our own packages, licence, author, repository with folder, homepage, bugs, engines, publishConfig, `types`, and what `files` must
+ * hold. By hand, checked only: description, keywords, pins, exports.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,13 +28,29 @@ const codeFiles = [
   ]),
 ];
 
+/** The range under which our packages ask for each other: the line of versions that a release belongs to. */
+function rangeFor(version) {
+  const [major, minor] = version.split('.').map(Number);
+  return major === 0 ? `>=0.${minor}.0 <0.${minor + 1}.0` : `>=${major}.0.0 <${major + 1}.0.0`;
+}
+
 /** The fields of a package that follow from the root and from where it lies. */
-function derivedFields({ folder, directory, manifest }, rootManifest) {
+function derivedFields({ folder, directory, manifest }, rootManifest, versions) {
   const isCode = existsSync(join(directory, 'src'));
   const own = (manifest.files ?? []).filter(
     (entry) => !entry.startsWith('!') && !codeFiles.includes(entry) && !['README.md', 'LICENSE'].includes(entry),
   );
+  const ranges = (kind) =>
+    manifest[kind] === undefined
+      ? {}
+      : {
+          [kind]: Object.fromEntries(
+            Object.entries(manifest[kind]).map(([name, range]) => [name, versions.has(name) ? rangeFor(versions.get(name)) : range]),
+          ),
+        };
   return {
+    ...ranges('peerDependencies'),
+    ...ranges('dependencies'),
     license: rootManifest.license,
     author: rootManifest.author,
     homepage: `${rootManifest.homepage.replace(/#.*$/, '')}/tree/main/${folder}#readme`,
@@ -69,8 +85,7 @@ function problemsOf({ folder, directory, manifest }, all) {
     for (const [name, range] of Object.entries(manifest[kind] ?? {})) {
       const version = versions.get(name);
       if (version !== undefined) {
-        const [major, minor] = version.split('.').map(Number);
-        const expected = major === 0 ? `>=0.${minor}.0 <0.${minor + 1}.0` : `>=${major}.0.0 <${major + 1}.0.0`;
+        const expected = rangeFor(version);
         if (range !== expected) wrong(`${kind}.${name} must be "${expected}" (npm knows no workspace: ranges), not "${range}"`);
         if (all.find((entry) => entry.manifest.name === name).manifest.private === true)
           wrong(`${name} is private: nobody could install this`);
@@ -90,9 +105,10 @@ export function checkManifests({ write = false } = {}) {
   const rootManifest = readJson(join(root, 'package.json'));
   const licence = readFileSync(join(root, 'LICENSE'), 'utf8');
   const all = workspaces();
+  const versions = new Map(all.map((entry) => [entry.manifest.name, entry.manifest.version]));
   const problems = [];
   for (const entry of publishable()) {
-    const fields = derivedFields(entry, rootManifest);
+    const fields = derivedFields(entry, rootManifest, versions);
     const stale = Object.entries(fields).filter(([key, value]) => JSON.stringify(entry.manifest[key]) !== JSON.stringify(value));
     if (stale.length > 0) {
       if (write) {

@@ -16,6 +16,7 @@ import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { checkManifests } from './check-manifests.mjs';
 import { missingEntries } from './complete-lockfile.mjs';
+import { notices } from './third-party-notices.mjs';
 import { publishable, readJson, root } from './workspaces.mjs';
 
 const execute = promisify(execFile);
@@ -304,11 +305,13 @@ async function step(name, work) {
 async function checkAll(folder) {
   let packages = [];
   const project = join(folder, 'project');
-  await step('package.json, LICENSE and lockfile', () => {
+  await step('package.json, LICENSE, notices and lockfile', () => {
     const problems = checkManifests();
     const { entries, unclear } = missingEntries(readJson(join(root, 'package-lock.json')).packages);
     if (Object.keys(entries).length + unclear.length > 0)
       problems.push('package-lock.json lacks packages of other platforms: run node scripts/complete-lockfile.mjs');
+    const { actual, expected } = notices();
+    if (actual !== expected) problems.push('THIRD_PARTY_NOTICES.md is not up to date: run node scripts/third-party-notices.mjs');
     if (problems.length > 0) throw new Wrong(problems.join('\n'));
   });
   await step('npm pack', async () => {

@@ -28,7 +28,7 @@ export function platformOf(packageName) {
 }
 
 /** Where Node would find `name` from the package at `location`, among the places the lockfile lists. */
-function findInstalled(packages, location, name) {
+export function findInstalled(packages, location, name) {
   for (let folder = location; ; ) {
     const place = `${folder === '' ? '' : `${folder}/`}node_modules/${name}`;
     if (packages[place] !== undefined) return place;
@@ -56,6 +56,7 @@ export function missingEntries(packages) {
         cpu,
         ...(parent.dev === true ? { dev: true } : {}),
         ...(libc === undefined ? {} : { libc }),
+        ...(parent.license === undefined ? {} : { license: parent.license }),
         optional: true,
         os,
         ...(parent.engines === undefined ? {} : { engines: parent.engines }),
