@@ -18,12 +18,19 @@ export type EngineValue = string | number | boolean | null | readonly EngineValu
 /** Some rows of a result; valid until the next one is asked for. */
 export interface EngineChunk {
   readonly rowCount: number;
-  /** Copies a numeric column into `out` from `start` on; null becomes `missing`. */
-  copyNumbers(column: number, out: Float64Array | Int32Array | Uint8Array, start: number, missing: number): void;
-  /** Copies a text column. */
-  copyTexts(column: number, out: (string | null)[], start: number): void;
-  /** Calls back with each row's list of texts; an empty list for null. */
-  visitLists(column: number, visit: (row: number, entries: readonly string[]) => void): void;
+  /** Copies rows `[from, to)` (all when left out) of a numeric column into `out` from `start` on; null becomes `missing`. */
+  copyNumbers(
+    column: number,
+    out: Float64Array | Int32Array | Uint8Array,
+    start: number,
+    missing: number,
+    from?: number,
+    to?: number,
+  ): void;
+  /** The same for a text column. */
+  copyTexts(column: number, out: (string | null)[], start: number, from?: number, to?: number): void;
+  /** Calls back with each row's list of texts, in order; an empty list for null. */
+  visitLists(column: number, visit: (entries: readonly string[]) => void, from?: number, to?: number): void;
 }
 
 /**
@@ -61,6 +68,9 @@ export class Engine {
       const connection = await instance.connect();
       const engine = new Engine(instance, connection, spillDirectory);
       await engine.run(`SET TimeZone = ${quoteText(options.timeZone)}`);
+      // Counted, never printed.
+      await engine.run('SET enable_progress_bar = true');
+      await engine.run('SET enable_progress_bar_print = false');
       return engine;
     } catch (error) {
       await rm(spillDirectory, { recursive: true, force: true });
@@ -75,8 +85,20 @@ export class Engine {
     await this.run('SET lock_configuration = true');
   }
 
-  async run(sql: string, signal?: AbortSignal): Promise<void> {
-    await this.#interruptible(signal, () => this.#connection.run(sql));
+  /** `watch` is told now and then which fraction of a long statement is done, when DuckDB knows. */
+  async run(sql: string, signal?: AbortSignal, watch?: (fraction: number) => void): Promise<void> {
+    const timer =
+      watch === undefined
+        ? undefined
+        : setInterval(() => {
+            const { percentage } = this.#connection.progress;
+            if (percentage > 0) watch(Math.min(1, percentage / 100));
+          }, 200);
+    try {
+      await this.#interruptible(signal, () => this.#connection.run(sql));
+    } finally {
+      clearInterval(timer);
+    }
   }
 
   /** All rows of a small result as plain values; 64-bit integers become numbers. */
@@ -140,32 +162,27 @@ function plainValue(value: unknown): EngineValue {
   if (typeof value === 'bigint') return Number(value);
   if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
   if (Array.isArray(value)) return value.map(plainValue);
-  return String(value);
+  return JSON.stringify(value) ?? null;
 }
 
 function wrapChunk(chunk: DuckDBDataChunk): EngineChunk {
   return {
     rowCount: chunk.rowCount,
-    copyNumbers(column, out, start, missing) {
+    copyNumbers(column, out, start, missing, from = 0, to = chunk.rowCount) {
       const vector = chunk.getColumnVector(column);
-      const count = chunk.rowCount;
-      for (let row = 0; row < count; row++) {
+      const shift = start - from;
+      for (let row = from; row < to; row++) {
         const value = vector.getItem(row);
-        out[start + row] = value === null ? missing : Number(value);
+        out[row + shift] = typeof value === 'number' ? value : value === null ? missing : Number(value);
       }
     },
-    copyTexts(column, out, start) {
+    copyTexts(column, out, start, from = 0, to = chunk.rowCount) {
       const vector = chunk.getColumnVector(column);
-      const count = chunk.rowCount;
-      for (let row = 0; row < count; row++) out[start + row] = vector.getItem(row) as string | null;
+      for (let row = from; row < to; row++) out[start + row - from] = vector.getItem(row) as string | null;
     },
-    visitLists(column, visit) {
+    visitLists(column, visit, from = 0, to = chunk.rowCount) {
       const vector = chunk.getColumnVector(column);
-      const count = chunk.rowCount;
-      for (let row = 0; row < count; row++) {
-        const value = vector.getItem(row) as { readonly items: readonly string[] } | null;
-        visit(row, value?.items ?? []);
-      }
+      for (let row = from; row < to; row++) visit((vector.getItem(row) as { readonly items: readonly string[] } | null)?.items ?? []);
     },
   };
 }

@@ -45,7 +45,10 @@ export class EventsSource implements DataSource {
     const reader = await SourceReader.open(options, this.#directory, signal);
     try {
       context.progress(0.05, 'opened');
-      const staged = await reader.stage((mapper) => this.#plan(reader, mapper, signal), context.progress);
+      const staged = await reader.stage(
+        (mapper) => this.#plan(reader, mapper, signal),
+        (fraction, note) => context.progress(fraction, note),
+      );
       this.#report = reportOf(staged, []);
       reader.checkShare(staged, staged.bad);
       if (staged.rowsKept === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: describeNothing('events', staged) });
@@ -113,8 +116,12 @@ export class EventsSource implements DataSource {
   }
 
   #weightByType(types: readonly string[]): Float64Array {
-    const weights = this.#options.weights ?? {};
-    return Float64Array.from(types, (type) => (Object.hasOwn(weights, type) ? (weights[type] ?? 1) : 1));
+    return Float64Array.from(types, (type) => this.#weightOf(type));
+  }
+
+  #weightOf(type: string): number {
+    const { weights } = this.#options;
+    return weights !== undefined && Object.hasOwn(weights, type) ? (weights[type] ?? 1) : 1;
   }
 
   async #weightWarnings(engine: Engine, types: readonly string[], signal: AbortSignal): Promise<Warning[]> {
@@ -157,18 +164,18 @@ export class EventsSource implements DataSource {
   ): AsyncGenerator<DataBatch> {
     const options = this.#options;
     const names = this.#categories();
+    // No nulls leave DuckDB: its client tests a bit of a BigInt for each value of a column that has some.
     const selected: string[] = names.map((name) =>
       (dictionaries.get(name)?.length ?? 0) === 0
-        ? 'CAST(NULL AS INTEGER)'
-        : `CAST(enum_code(CAST("${name}" AS "${dictionaryType(name)}")) AS INTEGER)`,
+        ? 'CAST(-1 AS INTEGER)'
+        : `coalesce(CAST(enum_code(CAST("${name}" AS "${dictionaryType(name)}")) AS INTEGER), -1)`,
     );
     const sequenceStart = this.#sequenceStart;
     const timeAt = selected.push(sequenceStart === undefined ? '"time"' : `CAST(${sequenceStart} + 1000 * rowid AS DOUBLE)`) - 1;
-    const weightAt = options.weight === undefined ? -1 : selected.push('"weight"') - 1;
+    const weightAt = options.weight === undefined ? -1 : selected.push('coalesce("weight", 1)') - 1;
     const constantType = typeof options.type === 'object' && 'value' in options.type ? options.type.value : undefined;
 
-    let remaining = staged.rowsKept;
-    let batch = new BatchBuffers(names, Math.min(batchRows, remaining));
+    let batch = new BatchBuffers(names, Math.min(batchRows, staged.rowsKept));
     const finish = (): DataBatch => {
       const columns: Record<string, Column> = {};
       for (const name of names) columns[name] = category(batch.take(name), dictionaries.get(name) ?? []);
@@ -177,7 +184,7 @@ export class EventsSource implements DataSource {
       if (this.#isWeighted) {
         const weights = batch.weights.subarray(0, batch.length);
         const types = columns['type'];
-        const constant = constantType === undefined ? 1 : (options.weights?.[constantType] ?? 1);
+        const constant = constantType === undefined ? 1 : this.#weightOf(constantType);
         for (let row = 0; row < weights.length; row++) {
           const code = constantType === undefined && types?.type === 'category' ? (types.codes[row] ?? -1) : -1;
           weights[row] = (weights[row] ?? 1) * (code < 0 ? constant : (weightByType[code] ?? 1));
@@ -188,18 +195,21 @@ export class EventsSource implements DataSource {
     };
     let done = 0;
     for await (const chunk of engine.chunks(`SELECT ${selected.join(', ')} FROM ${stagedTable} WHERE reason = 0`, context.signal)) {
-      if (batch.length + chunk.rowCount > batch.capacity) {
+      // DuckDB's chunks depend on its threads; batches are always full, so that they do not.
+      for (let from = 0; from < chunk.rowCount; ) {
+        const to = Math.min(chunk.rowCount, from + batch.capacity - batch.length);
+        const start = batch.length;
+        for (const [index, name] of names.entries()) chunk.copyNumbers(index, batch.codes(name), start, -1, from, to);
+        chunk.copyNumbers(timeAt, batch.times, start, Number.NaN, from, to);
+        if (weightAt >= 0) chunk.copyNumbers(weightAt, batch.weights, start, 1, from, to);
+        batch.length += to - from;
+        done += to - from;
+        from = to;
+        if (batch.length < batch.capacity) continue;
         yield finish();
         context.progress(0.7 + (0.3 * done) / staged.rowsKept);
-        batch = new BatchBuffers(names, Math.max(chunk.rowCount, Math.min(batchRows, remaining)));
+        batch = new BatchBuffers(names, Math.min(batchRows, staged.rowsKept - done));
       }
-      const start = batch.length;
-      for (const [index, name] of names.entries()) chunk.copyNumbers(index, batch.codes(name), start, -1);
-      chunk.copyNumbers(timeAt, batch.times, start, Number.NaN);
-      if (weightAt >= 0) chunk.copyNumbers(weightAt, batch.weights, start, 1);
-      batch.length += chunk.rowCount;
-      done += chunk.rowCount;
-      remaining -= chunk.rowCount;
     }
     if (batch.length > 0) yield finish();
     context.progress(1);

@@ -230,6 +230,7 @@ export class SourceReader {
       `CREATE OR REPLACE TEMP TABLE ${stagedTable} AS SELECT ${selected.join(', ')}
        FROM (SELECT *${read} FROM ${mapper.from(this.#relation.scan(tag))})`,
       signal,
+      (fraction) => progress(0.1 + 0.5 * fraction, 'reading'),
     );
     progress(0.6, 'read');
     const [physicalLines] = await this.#verified;
@@ -280,7 +281,7 @@ export class SourceReader {
     const dropped: DroppedRows[] = [];
     const bad: CountedRows[] = [];
     const warnings: Warning[] = [...this.#relation.warnings, ...this.#tables.flatMap((table) => table.relation.warnings)];
-    for (const label of [...new Set(rejected.map((entry) => entry.label))]) {
+    for (const label of new Set(rejected.map((entry) => entry.label))) {
       const entries = rejected.filter((entry) => entry.label === label);
       const count = entries.reduce((sum, entry) => sum + entry.count, 0);
       const places = entries
@@ -636,7 +637,7 @@ async function locateRows(
   rejected: readonly RejectedLines[],
   rows: readonly number[],
   options: SourceOptions,
-  shape?: { readonly rows: number; readonly physicalLines: number | undefined } | undefined,
+  shape?: { readonly rows: number; readonly physicalLines: number | undefined },
 ): Promise<{ readonly accepted: Map<number, LinePlace>; readonly rejected: Map<string, LinePlace> }> {
   const accepted = new Map<number, LinePlace>();
   const refused = new Map<string, LinePlace>();

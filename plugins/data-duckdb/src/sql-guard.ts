@@ -116,7 +116,7 @@ export async function checkQuery(engine: Engine, text: string, tables: readonly 
     if (part['class'] === 'PARAMETER') throw refuse('holds a parameter');
     if (part['class'] === 'COLUMN_REF') for (const name of part['column_names'] as readonly string[]) columns.add(name);
     if (part['class'] === 'FUNCTION' || part['class'] === 'WINDOW') {
-      const name = String(part['function_name'] ?? '').toLowerCase();
+      const name = typeof part['function_name'] === 'string' ? part['function_name'].toLowerCase() : '';
       if (name !== '' && !harmlessTableFunctions.has(name)) functions.add(name);
     }
     if (part['class'] === 'STAR') columns.add('*');
@@ -145,7 +145,10 @@ async function parse(
     readonly statements?: readonly { readonly node: Node }[];
   };
   if (tree.error) {
-    throw refuse(tree.error_type === 'parser' ? `cannot be parsed: ${firstLine(tree.error_message ?? '')}` : 'is not a SELECT');
+    if (tree.error_type !== 'parser') throw refuse('is not a SELECT');
+    throw refuse(
+      `cannot be parsed: ${firstLine(tree.error_message ?? '')}; column names that are SQL words stand in double quotes, as in "order"`,
+    );
   }
   const [statement, ...others] = tree.statements ?? [];
   if (statement === undefined) throw refuse('is empty');

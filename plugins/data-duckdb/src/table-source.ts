@@ -67,11 +67,14 @@ export class TableSource implements DataSource {
     try {
       context.progress(0.05, 'opened');
       let fields: readonly Field[] = [];
-      const staged = await reader.stage(async (mapper) => {
-        const planned = await this.#plan(reader, mapper, signal);
-        fields = planned.fields;
-        return planned.columns;
-      }, context.progress);
+      const staged = await reader.stage(
+        async (mapper) => {
+          const planned = await this.#plan(reader, mapper, signal);
+          fields = planned.fields;
+          return planned.columns;
+        },
+        (fraction, note) => context.progress(fraction, note),
+      );
       const { bad, warnings } = await this.#unreadableFields(reader, fields, staged, signal);
       this.#report = {
         rowsRead: staged.rowsRead,
@@ -174,9 +177,14 @@ export class TableSource implements DataSource {
     };
     const selected = ['id', ...fields.map((field) => field.staged)];
     for await (const chunk of engine.chunks(`SELECT ${selected.join(', ')} FROM joined ORDER BY id`, context.signal)) {
-      chunk.copyTexts(0, ids, ids.length);
-      for (const [index, builder] of builders.entries()) builder.add(chunk, index + 1);
-      if (ids.length >= batchRows) yield finish();
+      // DuckDB's chunks may depend on its threads; batches are always full, so that they do not.
+      for (let from = 0; from < chunk.rowCount; ) {
+        const to = Math.min(chunk.rowCount, from + batchRows - ids.length);
+        chunk.copyTexts(0, ids, ids.length, from, to);
+        for (const [index, builder] of builders.entries()) builder.add(chunk, index + 1, from, to);
+        from = to;
+        if (ids.length === batchRows) yield finish();
+      }
     }
     if (ids.length > 0) yield finish();
     context.progress(1);
@@ -336,7 +344,8 @@ async function finalTypes(engine: Engine, fields: readonly Field[], signal: Abor
 }
 
 interface ColumnBuilder {
-  add(chunk: EngineChunk, column: number): void;
+  /** Adds rows `[from, to)` of a chunk. */
+  add(chunk: EngineChunk, column: number, from: number, to: number): void;
   /** What was added since the last call. */
   take(): Column;
 }
@@ -346,9 +355,9 @@ function makeBuilder(type: ColumnType): ColumnBuilder {
     case 'number': {
       let parts: Float64Array[] = [];
       return {
-        add(chunk, column) {
-          const part = new Float64Array(chunk.rowCount);
-          chunk.copyNumbers(column, part, 0, Number.NaN);
+        add(chunk, column, from, to) {
+          const part = new Float64Array(to - from);
+          chunk.copyNumbers(column, part, 0, Number.NaN, from, to);
           parts.push(part);
         },
         take() {
@@ -366,9 +375,9 @@ function makeBuilder(type: ColumnType): ColumnBuilder {
     case 'boolean': {
       let values: number[] = [];
       return {
-        add(chunk, column) {
-          const part = new Uint8Array(chunk.rowCount);
-          chunk.copyNumbers(column, part, 0, 255);
+        add(chunk, column, from, to) {
+          const part = new Uint8Array(to - from);
+          chunk.copyNumbers(column, part, 0, 255, from, to);
           for (const value of part) values.push(value);
         },
         take() {
@@ -382,8 +391,8 @@ function makeBuilder(type: ColumnType): ColumnBuilder {
     case 'image': {
       let values: (string | null)[] = [];
       return {
-        add(chunk, column) {
-          chunk.copyTexts(column, values, values.length);
+        add(chunk, column, from, to) {
+          chunk.copyTexts(column, values, values.length, from, to);
         },
         take() {
           const column: Column = { type, values };
@@ -396,9 +405,9 @@ function makeBuilder(type: ColumnType): ColumnBuilder {
       const dictionary = new Dictionary();
       let codes: number[] = [];
       return {
-        add(chunk, column) {
+        add(chunk, column, from, to) {
           const texts: (string | null)[] = [];
-          chunk.copyTexts(column, texts, 0);
+          chunk.copyTexts(column, texts, 0, from, to);
           for (const text of texts) codes.push(text === null ? -1 : dictionary.code(text));
         },
         take() {
@@ -413,11 +422,12 @@ function makeBuilder(type: ColumnType): ColumnBuilder {
       let offsets: number[] = [0];
       let codes: number[] = [];
       return {
-        add(chunk, column) {
-          chunk.visitLists(column, (_, entries) => {
+        add(chunk, column, from, to) {
+          const visit = (entries: readonly string[]): void => {
             for (const entry of entries) codes.push(dictionary.code(entry));
             offsets.push(codes.length);
-          });
+          };
+          chunk.visitLists(column, visit, from, to);
         },
         take() {
           const column: Column = {
