@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { exitCodes } from '@recloom/cli';
 import { describe, expect, it } from 'vitest';
 import { codeBlocks, markdownFiles, readMarkdown, root } from '../../scripts/docs-markdown.mjs';
 
@@ -56,11 +57,16 @@ describe('command lines in the docs', () => {
     expect(lines.flatMap(({ place, line }) => problemOf(line)?.replace(/^/, `${place} ${line}: `) ?? [])).toEqual([]);
   });
 
+  it('the exit codes of operations.md are those of the command', () => {
+    const table = readMarkdown('docs/guide/operations.md').split('## Exit codes')[1]?.split('\n## ')[0] ?? '';
+    const listed = [...table.matchAll(/^\|\s*(\d+)\s*\|/gm)].map((match) => Number(match[1]));
+    expect(listed).toEqual(Object.values(exitCodes).sort((left, right) => left - right));
+  });
+
   it('the check sees what is wrong', () => {
     expect(problemOf('recloom bild')).toBe('no such command');
     expect(problemOf('npx recloom build --frsh')).toBe('no option --frsh');
     expect(problemOf('npm run demmo')).toBe('no such npm script');
     expect(problemOf('recloom build --fresh shop.yaml')).toBeUndefined();
-    expect(existsSync(join(root, 'docs/reference/cli.md'))).toBe(true);
   });
 });

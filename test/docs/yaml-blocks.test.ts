@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatProblems, validatePipeline } from '@recloom/core';
-import { type Column, type ColumnType, defineDataSource, definePlugin, isRecloomError } from '@recloom/plugin-api';
+import { type Column, type ColumnType, defineDataSource, definePlugin, defineScorer, isRecloomError } from '@recloom/plugin-api';
 import { presetPath } from '@recloom/presets';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -82,6 +82,22 @@ const docsData = definePlugin({
   ),
 });
 
+/** The plugin that docs/guide/writing-a-plugin.md writes, as far as a config sees it. */
+const again = definePlugin({
+  apiVersion: 1,
+  id: 'again',
+  components: [
+    defineScorer({
+      id: 'repurchase',
+      summary: 'How many of those who chose an item chose it again.',
+      options: z.strictObject({ smoothing: z.number().min(0).default(5) }),
+      capabilities: {},
+      stateVersion: 1,
+      create: () => ({ score: () => undefined }),
+    }),
+  ],
+});
+
 type Config = Record<string, unknown>;
 const preset = parse(readFileSync(presetPath('shop'), 'utf8')) as { components: Config };
 
@@ -122,7 +138,7 @@ describe('YAML in the docs', () => {
   it.each(blocks)('$place is a config that works', async ({ block }) => {
     const { config, data } = complete(parse(block.code) as Config);
     const directory = join(root, 'examples/online-retail');
-    const problems = await validatePipeline(config, { data, directory, plugins: [docsData], env: { DATA_FOLDER: 'data' } }).then(
+    const problems = await validatePipeline(config, { data, directory, plugins: [docsData, again], env: { DATA_FOLDER: 'data' } }).then(
       () => '',
       (error: unknown) => (isRecloomError(error) ? formatProblems(error) : String(error)),
     );
