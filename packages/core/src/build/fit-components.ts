@@ -33,6 +33,8 @@ export interface FitOptions {
   readonly signal: AbortSignal;
   /** Finished components of earlier builds; undefined = fit everything and keep nothing. */
   readonly parts: PartStore | undefined;
+  /** Hash of a plugin's code, so that a changed `fit` is fitted anew; undefined where the code cannot be seen. */
+  readonly codeHash?: (pluginId: string) => string | undefined;
 }
 
 export interface FitResult {
@@ -64,7 +66,11 @@ export async function fitComponents(options: FitOptions): Promise<FitResult> {
   const { plan, dataset } = options;
   const container = options.services.assembly([[expressionsToken, expressionsFor(plan, dataset.items)]]);
   const keys = new Map<string, string>();
-  for (const node of plan.nodes) keys.set(node.name, partKey(node, plan, dataset, keys));
+  const codeHashes = new Map<string, string | undefined>();
+  for (const { pluginId } of plan.nodes) {
+    if (options.parts !== undefined && !codeHashes.has(pluginId)) codeHashes.set(pluginId, options.codeHash?.(pluginId));
+  }
+  for (const node of plan.nodes) keys.set(node.name, partKey(node, plan, dataset, keys, codeHashes.get(node.pluginId)));
   const features = new Map<string, LiveFeature>();
   const results = new Map<string, { readonly component: SnapshotComponent; readonly report: ComponentReport }>();
   const running = new Map<string, Promise<void>>();
@@ -108,7 +114,7 @@ function featureInputs(node: PlannedNode): readonly PlannedNode[] {
 }
 
 /** Everything a component's state depends on. */
-function partKey(node: PlannedNode, plan: Plan, dataset: Dataset, keys: ReadonlyMap<string, string>): string {
+function partKey(node: PlannedNode, plan: Plan, dataset: Dataset, keys: ReadonlyMap<string, string>, code: string | undefined): string {
   const inputs = [...node.inputs].map(([name, { entries }]) => [
     name,
     entries.map((entry) => (entry.kind === 'feature' ? { feature: keys.get(entry.node.name) } : { [entry.kind]: entry.field })),
@@ -117,6 +123,7 @@ function partKey(node: PlannedNode, plan: Plan, dataset: Dataset, keys: Readonly
     part: 1,
     name: node.name,
     reference: node.reference,
+    code,
     options: node.optionsHash,
     stateVersion: node.definition.stateVersion,
     seed: plan.loaded.config.seed,
@@ -137,6 +144,8 @@ async function fitOne(
   const started = performance.now();
   observer.step(step, 'start', { component: node.reference });
   const kept = await options.parts?.get(key);
+  // A fit that only listens would never hear of an abort that came before it.
+  signal.throwIfAborted();
   let component: SnapshotComponent;
   if (kept !== undefined) {
     component = unpack(node, kept);
@@ -287,7 +296,11 @@ function dropNonFinite(
 
 function checkState(node: PlannedNode, state: ComponentState): void {
   if (typeof state !== 'object' || state === null)
-    throw recloomError('RECLOOM_LAW_SHAPE', { name: node.name, expected: 'named tensors from fit()', found: state === undefined || state === null ? 'nothing' : `a ${typeof state}` });
+    throw recloomError('RECLOOM_LAW_SHAPE', {
+      name: node.name,
+      expected: 'named tensors from fit()',
+      found: state === undefined || state === null ? 'nothing' : `a ${typeof state}`,
+    });
   for (const [name, entry] of Object.entries(state)) {
     const elements = entry.shape.reduce((product, size) => product * size, 1);
     if (elements !== entry.data.length) {
