@@ -66,7 +66,7 @@ function derivedFields({ folder, directory, manifest }, rootManifest, versions) 
 }
 
 /** What cannot be derived and is wrong, as sentences. */
-function problemsOf({ folder, directory, manifest }, all) {
+function problemsOf({ folder, directory, manifest }, all, rootVersion) {
   const problems = [];
   const wrong = (text) => problems.push(`${folder}: ${text}`);
   if (!manifest.description) wrong('package.json has no description');
@@ -96,6 +96,11 @@ function problemsOf({ folder, directory, manifest }, all) {
   }
   if (manifest.recloom?.id !== undefined && manifest.peerDependencies?.['@recloom/plugin-api'] === undefined)
     wrong('a plugin takes @recloom/plugin-api as a peer');
+  // Changesets makes a major of every package whose peer leaves its range: at 0.x a minor of plugin-api would do that.
+  if (manifest.version.split('.')[0] !== rootVersion.split('.')[0])
+    wrong(
+      `version ${manifest.version} leaves the line of the repository (${rootVersion}); if that is meant, raise the version in the root package.json`,
+    );
   if (!existsSync(join(directory, 'README.md'))) wrong('there is no README.md');
   return problems;
 }
@@ -127,7 +132,7 @@ export function checkManifests({ write = false } = {}) {
       if (write) writeFileSync(licencePath, licence);
       else problems.push(`${entry.folder}: LICENSE is not the root's: run node scripts/check-manifests.mjs --write`);
     }
-    problems.push(...problemsOf(entry, all));
+    problems.push(...problemsOf(entry, all, rootManifest.version));
   }
   return problems;
 }

@@ -68,7 +68,7 @@ async function main(): Promise<void> {
   const total: number = answer.items.reduce((sum, item) => sum + item.attributes.price, 0);
   assert.ok(total > 0);
   // @ts-expect-error a request knows its own fields
-  await pipeline.recommend({ surface: 'earning', limt: 3 });
+  await assert.rejects(pipeline.recommend({ surface: 'earning', limt: 3 }), { code: 'RECLOOM_RUN_REQUEST' });
   let answered = 0;
   for await (const result of pipeline.recommendMany(['user-1', 'user-2', { user: 'user-3', limit: -1 }])) {
     if (result.error !== undefined) assert.equal(result.error.code, 'RECLOOM_RUN_LIMIT');
