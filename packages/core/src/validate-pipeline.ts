@@ -1,4 +1,5 @@
-import { fieldsOf, readPipelineData } from './build/build-pipeline.js';
+import { fieldsOf, readData } from './build/build-pipeline.js';
+import { silentObserver } from './build/build-report.js';
 import type { Dataset } from './data/dataset.js';
 import { checkExpressions } from './pipeline/check-expressions.js';
 import type { Plan } from './pipeline/plan.js';
@@ -26,17 +27,33 @@ export interface ValidationReport {
  */
 export async function validatePipeline(source: ConfigSource, options: ValidateOptions = {}): Promise<ValidationReport> {
   const workspace = await openWorkspace(source, options);
-  let plan = workspace.plan();
-  let dataset: Dataset | undefined;
-  if (options.data !== false) {
-    dataset = await readPipelineData(source, options);
-    plan = workspace.plan(fieldsOf(dataset));
-    const services = await workspace.services();
-    try {
-      await checkExpressions(plan, dataset, services, options.signal ?? new AbortController().signal);
-    } finally {
-      await services.close();
-    }
+  const early = workspace.tryPlan();
+  if (options.data === false || !dataCanBeRead(early.plan)) {
+    early.problems.throwIfAny();
+    return reportOf(early.plan, undefined);
   }
+  const signal = options.signal ?? new AbortController().signal;
+  const services = await workspace.services();
+  try {
+    // A mistake in one component does not hide what only the data can tell about another.
+    const dataset = await readData(early.plan, services, silentObserver, signal).catch((error: unknown) => {
+      early.problems.throwIfAny();
+      throw error;
+    });
+    const plan = workspace.plan(fieldsOf(dataset));
+    await checkExpressions(plan, dataset, services, signal);
+    return reportOf(plan, dataset);
+  } finally {
+    await services.close();
+  }
+}
+
+/** True when every data source of the config could be planned. */
+function dataCanBeRead(plan: Plan): boolean {
+  const { data } = plan.loaded.config;
+  return (['items', 'events', 'users'] as const).every((kind) => data[kind] === undefined || plan.data[kind] !== undefined);
+}
+
+function reportOf(plan: Plan, dataset: Dataset | undefined): ValidationReport {
   return { plan, dataset, components: plan.nodes.length, surfaces: [...plan.surfaces.keys()] };
 }

@@ -38,9 +38,17 @@ export interface Workspace {
   readonly provided: Provided;
   readonly store: SnapshotStore;
   /** Plans the config; with `fields`, names of fields are checked too. @throws RECLOOM_CFG_INVALID with all problems. */
-  plan(fields?: { readonly items: Readonly<Record<string, ColumnType>>; readonly users: Readonly<Record<string, ColumnType>> }): Plan;
+  plan(fields?: TableFields): Plan;
+  /** The same without throwing: the plan of what is right, and everything that is wrong. */
+  tryPlan(fields?: TableFields): { readonly plan: Plan; readonly problems: ProblemCollector };
   /** The services of one pipeline; the caller closes them. Loads Inversify. */
   services(): Promise<ServiceContainer>;
+}
+
+/** Names and types of the fields of the data. */
+export interface TableFields {
+  readonly items: Readonly<Record<string, ColumnType>>;
+  readonly users: Readonly<Record<string, ColumnType>>;
 }
 
 /**
@@ -64,7 +72,7 @@ export async function openWorkspace(source: ConfigSource, host: HostOptions = {}
   const failures = await loadPlugins(loaded, loader, collector);
   const tokens = new Set([...coreTokenIds, ...provided.map(([token]) => token.id)]);
   const root = join(resolve(loaded.directory, loaded.config.snapshot.directory ?? '.recloom'), loaded.config.name);
-  const plan: Workspace['plan'] = (fields) => {
+  const tryPlan: Workspace['tryPlan'] = (fields) => {
     const known = loader.loaded();
     const result = planPipeline(loaded, {
       plugin: (id) =>
@@ -77,7 +85,11 @@ export async function openWorkspace(source: ConfigSource, host: HostOptions = {}
     const all = new ProblemCollector(loaded, collector.problems);
     for (const problem of result.problems) all.addFound(problem);
     if (fields === undefined) for (const problem of earlyExpressionProblems(result.plan, broken)) all.addFound(problem);
-    all.throwIfAny();
+    return { plan: result.plan, problems: all };
+  };
+  const plan: Workspace['plan'] = (fields) => {
+    const result = tryPlan(fields);
+    result.problems.throwIfAny();
     return result.plan;
   };
   return {
@@ -86,6 +98,7 @@ export async function openWorkspace(source: ConfigSource, host: HostOptions = {}
     provided,
     store: new SnapshotStore(root),
     plan,
+    tryPlan,
     services: async () => {
       const { ServiceContainer } = await import('./di/container.js');
       return new ServiceContainer(

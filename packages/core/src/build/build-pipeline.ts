@@ -5,7 +5,7 @@ import type { ServiceContainer } from '../di/container.js';
 import { createNode, stampError, stampWarning } from '../pipeline/assemble.js';
 import { checkExpressions, findOption } from '../pipeline/check-expressions.js';
 import type { Plan, PlannedNode } from '../pipeline/plan.js';
-import { type ConfigSource, type HostOptions, openWorkspace, type Workspace } from '../workspace.js';
+import { type ConfigSource, type HostOptions, openWorkspace } from '../workspace.js';
 import { type BuildObserver, type BuildReport, silentObserver } from './build-report.js';
 import { fitComponents } from './fit-components.js';
 
@@ -43,7 +43,7 @@ export async function buildPipeline(source: ConfigSource, options: BuildOptions 
   const lock = await store.acquireLock(signal);
   const services = await workspace.services();
   try {
-    const dataset = await readData(workspace, services, observer, signal);
+    const dataset = await readData(workspace.plan(), services, observer, signal);
     const plan = workspace.plan(fieldsOf(dataset));
     await checkExpressions(plan, dataset, services, signal);
     const fitted = await fitComponents({
@@ -53,6 +53,7 @@ export async function buildPipeline(source: ConfigSource, options: BuildOptions 
       observer,
       signal,
       parts: options.fresh === true ? undefined : store.parts,
+      codeHash: (pluginId) => workspace.loader.codeHash(pluginId),
     });
     const before = await store.current();
     const { id, directory } = await store.write(
@@ -86,17 +87,17 @@ export async function buildPipeline(source: ConfigSource, options: BuildOptions 
 /** Reads a config's data without fitting anything. */
 export async function readPipelineData(source: ConfigSource, options: BuildOptions = {}): Promise<Dataset> {
   const workspace = await openWorkspace(source, options);
-  workspace.plan();
+  const plan = workspace.plan();
   const services = await workspace.services();
   try {
-    return await readData(workspace, services, options.observer ?? silentObserver, options.signal ?? new AbortController().signal);
+    return await readData(plan, services, options.observer ?? silentObserver, options.signal ?? new AbortController().signal);
   } finally {
     await services.close();
   }
 }
 
-async function readData(workspace: Workspace, services: ServiceContainer, observer: BuildObserver, signal: AbortSignal): Promise<Dataset> {
-  const plan: Plan = workspace.plan();
+/** Reads the data that a plan names; the plan of its components need not be complete. */
+export async function readData(plan: Plan, services: ServiceContainer, observer: BuildObserver, signal: AbortSignal): Promise<Dataset> {
   const container = services.assembly();
   const noTable = emptyTable();
   const sources: { items?: DataSource; events?: DataSource; users?: DataSource } = {};

@@ -1,3 +1,4 @@
+import { recloomError } from '@recloom/plugin-api';
 import { describe, expect, it } from 'vitest';
 import { datasetFromArrays } from '../data/dataset-from-arrays.js';
 import { openPipeline } from '../open-pipeline.js';
@@ -338,6 +339,37 @@ describe('bad requests', () => {
     await expect(pending).rejects.toMatchObject({ code: 'RECLOOM_RUN_ABORTED' });
     await expect(pipeline.recommend({ limit: 2, signal: controller.signal })).rejects.toMatchObject({ code: 'RECLOOM_RUN_ABORTED' });
     await pipeline.close();
+  });
+});
+
+describe('a component that refuses a request', () => {
+  const refusing: TestBehaviour = {
+    filter: () => {
+      throw recloomError('RECLOOM_RUN_REQUEST', { why: '"maximumPrice" must be a number' });
+    },
+  };
+
+  it('speaks to the caller with its own error', async () => {
+    const pipeline = await open({ sources: { popular: 6 }, filters: ['seen'] }, refusing);
+    await expect(pipeline.recommend({ user: 'u1', limit: 2 })).rejects.toMatchObject({ code: 'RECLOOM_RUN_REQUEST', retryable: false });
+    await pipeline.close();
+  });
+
+  it('spoils only that request of a batch', async () => {
+    const requests = [{ limit: 2 }, { limit: 2, exclude: ['a', 'b'] }, { limit: 2 }];
+    const strict = await open(
+      { sources: { popular: 6 }, scorers: [{ use: 'extra', onError: 'fail' }] },
+      {
+        score: (out) => {
+          if (out.length !== 6) throw recloomError('RECLOOM_RUN_REQUEST', { why: 'not six' });
+          out.fill(1);
+        },
+      },
+    );
+    const alone: string[] = [];
+    for await (const result of strict.recommendMany(requests)) alone.push(result.error?.code ?? 'answered');
+    expect(alone).toEqual(['answered', 'RECLOOM_RUN_REQUEST', 'answered']);
+    await strict.close();
   });
 });
 

@@ -322,7 +322,11 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
         }
       } catch (error) {
         options.signal?.throwIfAborted();
-        for (const { index } of members) results[index] = { index: first + index, error: asRecloomError(error) };
+        const [only] = members;
+        // One request's error must not become its neighbours': each is asked again by itself.
+        if (members.length > 1)
+          for (const member of members) await runGroup(surface, [{ ...member, state: member.state.again() }], timeoutMs, signal);
+        else if (only !== undefined) results[only.index] = { index: first + only.index, error: asRecloomError(error) };
       }
     };
     for (const [surface, members] of groups) await runGroup(surface, members, Number.POSITIVE_INFINITY, options.signal);

@@ -29,6 +29,7 @@ export class RequestState implements RequestView {
   index = 0;
   readonly engine: Engine;
   readonly request: RecommendRequest;
+  readonly #surface: AssembledSurface;
   readonly limit: number;
   readonly asOfMs: number;
   readonly seed: number;
@@ -46,6 +47,7 @@ export class RequestState implements RequestView {
 
   constructor(engine: Engine, surface: AssembledSurface, request: RecommendRequest) {
     this.engine = engine;
+    this.#surface = surface;
     this.request = request;
     const { config } = surface.planned;
     this.limit = checkLimit(request.limit ?? config.limit, config.limits.items);
@@ -76,6 +78,11 @@ export class RequestState implements RequestView {
     // An unknown id in `exclude` excludes nothing and is no news to anybody.
     unknown = unknownBefore;
     if (unknown > 0) this.warn('RECLOOM_RUN_UNKNOWN_ITEMS', recloomError('RECLOOM_RUN_UNKNOWN_ITEMS', { count: unknown }).message, unknown);
+  }
+
+  /** The same request as if it had just come in. */
+  again(): RequestState {
+    return new RequestState(this.engine, this.#surface, this.request);
   }
 
   get image(): Uint8Array | string | undefined {

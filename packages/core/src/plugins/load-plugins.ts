@@ -1,5 +1,5 @@
 import { isRecloomError, type PluginDefinition, pluginApiVersion, type RecloomError, recloomError } from '@recloom/plugin-api';
-import { coreDirectory, installedPackages, resolveImport } from './resolve-package.js';
+import { coreDirectory, hashPackageCode, installedPackages, resolveImport } from './resolve-package.js';
 
 /** A plugin and where it came from: the URL of its package, or `handed in`. */
 export interface LoadedPlugin {
@@ -78,6 +78,15 @@ export class PluginLoader {
   /** Everything loaded so far, by id. */
   loaded(): ReadonlyMap<string, LoadedPlugin> {
     return this.#byId;
+  }
+
+  /**
+   * What the fitted state of a plugin's components depends on besides data and options: a hash of its code. Undefined for
+   * a plugin that was handed in, whose code nobody can see; there `stateVersion` alone speaks.
+   */
+  codeHash(id: string): string | undefined {
+    const origin = this.#byId.get(id)?.origin;
+    return origin?.startsWith('file:') === true ? hashPackageCode(origin) : undefined;
   }
 
   /** Ids of the plugins whose packages can be found by name, loaded or not, in ascending order: for suggestions. */

@@ -1,7 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { recloomError } from '@recloom/plugin-api';
 
 /** The folder of a package as seen from `directory`, walking up through node_modules; undefined when it is not installed. */
 export function findPackageDirectory(packageName: string, directory: string): string | undefined {
@@ -16,37 +18,38 @@ export function findPackageDirectory(packageName: string, directory: string): st
 }
 
 /**
- * The URL to import a package or path with, as seen from each of `directories` in turn; undefined when it is nowhere.
- * `import.meta.resolve` takes no parent on Node 20, so exports that name only `import` are read by hand.
+ * The URL to import a package or path with, as seen from each of `directories` in turn; undefined when it is nowhere. A
+ * path may name a file or the folder of a package. `import.meta.resolve` takes no parent on Node 20, so exports that name
+ * only `import` are read by hand.
+ *
+ * @throws RECLOOM_PLG_LOAD when the package is there and the file it names as its entry is not: it was never compiled
  */
 export function resolveImport(specifier: string, directories: readonly string[]): string | undefined {
   for (const directory of directories) {
     if (specifier.startsWith('.') || isAbsolute(specifier)) {
       const path = resolve(directory, specifier);
       if (!existsSync(path)) continue;
-      try {
-        return pathToFileURL(createRequire(join(directory, 'noop.js')).resolve(path)).href;
-      } catch {
-        return pathToFileURL(path).href;
-      }
+      return pathToFileURL(statSync(path).isDirectory() ? packageEntry(specifier, path) : path).href;
     }
     try {
-      return pathToFileURL(createRequire(join(directory, 'noop.js')).resolve(specifier)).href;
+      const path = createRequire(join(directory, 'noop.js')).resolve(specifier);
+      if (existsSync(path)) return pathToFileURL(path).href;
     } catch {
-      const packageDirectory = findPackageDirectory(specifier, directory);
-      const entry = packageDirectory === undefined ? undefined : importEntry(packageDirectory);
-      if (entry !== undefined) return pathToFileURL(entry).href;
+      // Not there, or its exports are not for `require`: looked at below.
     }
+    const packageDirectory = findPackageDirectory(specifier, directory);
+    if (packageDirectory !== undefined) return pathToFileURL(packageEntry(specifier, packageDirectory)).href;
   }
   return undefined;
 }
 
-function importEntry(packageDirectory: string): string | undefined {
-  const manifest = JSON.parse(readFileSync(join(packageDirectory, 'package.json'), 'utf8')) as {
-    exports?: unknown;
-    module?: string;
-    main?: string;
-  };
+/** The file a package's `exports` (or `main`) names for `import`. */
+function packageEntry(specifier: string, packageDirectory: string): string {
+  const manifestPath = join(packageDirectory, 'package.json');
+  if (!existsSync(manifestPath)) {
+    throw recloomError('RECLOOM_PLG_LOAD', { plugin: specifier, why: `${packageDirectory} is a folder without a package.json` });
+  }
+  const manifest = JSON.parse(readFileSync(manifestPath, 'utf8')) as { exports?: unknown; module?: string; main?: string };
   let target: unknown = manifest.exports;
   if (typeof target === 'object' && target !== null && '.' in target) target = (target as Record<string, unknown>)['.'];
   while (typeof target === 'object' && target !== null) {
@@ -55,7 +58,39 @@ function importEntry(packageDirectory: string): string | undefined {
   }
   const entry = typeof target === 'string' ? target : (manifest.module ?? manifest.main ?? 'index.js');
   const path = join(packageDirectory, entry);
-  return existsSync(path) ? path : undefined;
+  if (!existsSync(path)) {
+    throw recloomError('RECLOOM_PLG_LOAD', {
+      plugin: specifier,
+      why: `it was found in ${packageDirectory}, but ${entry} is not there: compile it first (npx tsc -b)`,
+    });
+  }
+  return path;
+}
+
+/**
+ * Hex SHA-256 over the code of the package that a module belongs to: its package.json and every JavaScript and WebAssembly
+ * file beside or below the module. Names count by their place in the package, so that the hash does not depend on where it lies.
+ */
+export function hashPackageCode(url: string): string {
+  const entry = fileURLToPath(url);
+  const root = dirname(entry);
+  const hash = createHash('sha256');
+  let manifest = root;
+  while (!existsSync(join(manifest, 'package.json')) && dirname(manifest) !== manifest) manifest = dirname(manifest);
+  const files = [join(manifest, 'package.json'), ...codeFiles(root)].filter((file) => existsSync(file));
+  for (const file of files) hash.update(relative(manifest, file)).update('\0').update(readFileSync(file)).update('\0');
+  return hash.digest('hex');
+}
+
+function codeFiles(directory: string): readonly string[] {
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.name !== 'node_modules')
+    .sort((left, right) => (left.name < right.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(directory, entry.name);
+      if (entry.isDirectory()) return codeFiles(path);
+      return /\.(?:js|mjs|cjs|wasm)$/.test(entry.name) ? [path] : [];
+    });
 }
 
 /** The folder of this file: packages that core itself can see (a global install of the CLI) are found from here. */

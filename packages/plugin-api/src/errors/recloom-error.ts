@@ -57,6 +57,10 @@ export class RecloomError extends Error {
       hint: this.hint,
       at: this.at,
       retryable: this.retryable,
+      // What others threw may quote data; only errors of ours are passed on.
+      ...(isRecloomError(this.cause)
+        ? { cause: { code: this.cause.code, message: this.cause.message, hint: this.cause.hint, at: this.cause.at } }
+        : {}),
       ...(this.problems.length > 0 ? { problems: this.problems.map((problem) => problem.toJSON()) } : {}),
     };
   }

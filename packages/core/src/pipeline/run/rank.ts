@@ -113,7 +113,7 @@ async function applyRanker(
     run.time(ranker.name, started);
     return result;
   } catch (error) {
-    run.deadline.throwIfAborted();
+    run.throwIfFinal(error);
     if (ranker.planned.onError === 'fail') throw run.required(ranker.node, error, 'rank()');
     reportFailure(run.engine, state, ranker.node, error, 'RECLOOM_RUN_NODE_FAILED', 'ranking');
     return order;

@@ -74,7 +74,7 @@ export function propose(run: RunContext, batch: RequestBatch, sources: readonly 
 }
 
 function sourceFailed(run: RunContext, source: AssembledSource, error: unknown, batch: RequestBatch): void {
-  run.deadline.throwIfAborted();
+  run.throwIfFinal(error);
   if (source.planned.use.required) throw run.required(source.node, error, 'propose()');
   for (const state of batch.requests)
     reportFailure(run.engine, state as RequestState, source.node, error, 'RECLOOM_RUN_NODE_FAILED', 'proposing');

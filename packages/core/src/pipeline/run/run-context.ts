@@ -110,9 +110,15 @@ export class RunContext {
     this.timings.push({ node, milliseconds: this.engine.services.monotonic() - started });
   }
 
+  /** Throws when the run is over: the host gave up, or a component found the request itself to be wrong, which is the caller's to know. */
+  throwIfFinal(error: unknown): void {
+    this.deadline.throwIfAborted();
+    if (isRecloomError(error) && error.code === 'RECLOOM_RUN_REQUEST') throw error;
+  }
+
   /** A stage failed: throws when the config says so, else every request is warned and goes on without it. */
   stageFailed(stage: AssembledStage<unknown>, error: unknown, what: string, states: readonly RequestState[] = this.states): void {
-    this.deadline.throwIfAborted();
+    this.throwIfFinal(error);
     if (stage.planned.onError === 'fail') throw this.required(stage.node, error, what);
     for (const state of states) reportFailure(this.engine, state, stage.node, error, 'RECLOOM_RUN_NODE_FAILED', what);
   }
