@@ -408,6 +408,15 @@ describe('explain', () => {
   });
 });
 
+describe('explain without consent', () => {
+  it('names what was left out', async () => {
+    const pipeline = await open({ sources: { mine: 5 }, privacy: ['consent'] });
+    const trace = await pipeline.explain({ user: 'u1', limit: 1, target: 'a' });
+    expect(trace.verdict).toBe('No source that may run without consent proposed the item; left out were mine.');
+    await pipeline.close();
+  });
+});
+
 describe('the end', () => {
   it('disposes every component once, runs side effects after the answer, and refuses further requests', async () => {
     const behaviour: TestBehaviour = { effects: [], disposed: [] };

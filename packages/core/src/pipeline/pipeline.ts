@@ -157,7 +157,15 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
       value: trace?.value,
       placeByValue: trace?.placeByValue,
       rankers: trace?.rankers ?? [],
-      verdict: verdict({ known: row >= 0, place, proposedBy, removedBy, placeByValue: trace?.placeByValue, limit: answer.items.length }),
+      verdict: verdict({
+        known: row >= 0,
+        place,
+        proposedBy,
+        removedBy,
+        placeByValue: trace?.placeByValue,
+        limit: answer.items.length,
+        refused: answer.warnings.flatMap((warning) => (warning.code === 'RECLOOM_PRV_NOT_GRANTED' ? [warning.at?.node ?? ''] : [])),
+      }),
       answer,
     };
   }
@@ -494,10 +502,16 @@ function verdict(facts: {
   readonly removedBy: { readonly filter: string; readonly reason: string } | undefined;
   readonly placeByValue: number | undefined;
   readonly limit: number;
+  /** Components that were left out because the request does not grant what they read. */
+  readonly refused: readonly string[];
 }): string {
   if (!facts.known) return 'The item is not in the catalogue of this snapshot.';
   if (facts.place > 0) return `The item is in the answer, at place ${facts.place}.`;
-  if (facts.proposedBy.length === 0) return 'No source proposed the item.';
+  if (facts.proposedBy.length === 0) {
+    return facts.refused.length === 0
+      ? 'No source proposed the item.'
+      : `No source that may run without consent proposed the item; left out were ${facts.refused.join(', ')}.`;
+  }
   const sources = facts.proposedBy.map((entry) => `${entry.source} (rank ${entry.rank})`).join(', ');
   if (facts.removedBy !== undefined) return `Proposed by ${sources}, then removed by ${facts.removedBy.filter}: ${facts.removedBy.reason}.`;
   if (facts.placeByValue !== undefined)

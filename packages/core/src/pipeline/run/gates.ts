@@ -7,6 +7,9 @@ import { reportFailure } from './report-failure.js';
 
 const allGranted: ReadonlySet<Label> = new Set<Label>([...requestLabels, 'history', 'profile', 'location']);
 
+/** Part of the time left that a gate may take: when it hangs, the variant for a stranger must still be answered. */
+const gateShare = 0.5;
+
 /** Asks the surface's gates (at least one) what each request grants. A gate that fails or is late grants nothing beyond the request itself. */
 export async function openGates(
   engine: Engine,
@@ -27,7 +30,7 @@ export async function openGates(
             signal: deadline.signal,
           }) ?? [];
         labels = isThenable(answer)
-          ? await deadline.wait(answer as PromiseLike<readonly Label[]>, gate.name, undefined)
+          ? await deadline.wait(answer as PromiseLike<readonly Label[]>, gate.name, deadline.remainingMs() * gateShare)
           : (answer as readonly Label[]);
         if (!Array.isArray(labels))
           throw recloomError('RECLOOM_LAW_SHAPE', { name: gate.name, expected: 'a list of labels', found: typeof labels });
