@@ -145,6 +145,12 @@ describe('YAML in the docs', () => {
     expect(problems).toBe('');
   });
 
+  it('every surface of the preset asks the gate, as privacy.md says', () => {
+    const { surfaces } = preset as unknown as { surfaces: Record<string, { privacy?: string[] }> };
+    expect(Object.keys(surfaces).length).toBeGreaterThan(3);
+    expect(Object.keys(surfaces).filter((name) => surfaces[name]?.privacy?.includes('consent') !== true)).toEqual([]);
+  });
+
   it('a mistake in a block is found', async () => {
     const wrong = complete({
       components: { cheap: { use: 'rules/where', with: { expression: 'item.prise < 10' } } },
