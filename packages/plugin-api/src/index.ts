@@ -14,7 +14,7 @@ export type { FeatureBlock, FeatureMatrix } from './columns/features.js';
 export { emptyHistory, type HistoryStore, type HistoryView } from './columns/history.js';
 export { createRandomStream, deriveSeed, type RandomStream } from './columns/random-stream.js';
 export type { Table } from './columns/table.js';
-export { type ComponentState, jsonTensor, readJsonTensor, type Tensor, type TensorData, tensor } from './columns/tensor.js';
+export { type ComponentState, jsonTensor, readJsonTensor, readTensor, type Tensor, type TensorData, tensor } from './columns/tensor.js';
 export type { CandidateFilter } from './contracts/candidate-filter.js';
 export type { CandidateSource, Proposals } from './contracts/candidate-source.js';
 export type { CandidateBatch, SourceColumns } from './contracts/candidates.js';

@@ -18,6 +18,10 @@ export interface HistoryStore {
   readonly timesMs: Float64Array;
   /** Dense number of the order or basket an event belongs to, -1 for none; absent when the data name none. */
   readonly baskets?: Int32Array;
+  /**
+   * Names of the `types` codes: `['event']` when the data name none; otherwise names from the data, so make the type you
+   * want an option and look it up here.
+   */
   readonly typeNames: readonly string[];
 }
 
@@ -28,7 +32,7 @@ export interface HistoryView {
   readonly types: Uint8Array;
   readonly weights: Float32Array;
   readonly timesMs: Float64Array;
-  /** Names of the `types` codes. */
+  /** Names of the `types` codes, as in `HistoryStore.typeNames`. */
   readonly typeNames: readonly string[];
 }
 

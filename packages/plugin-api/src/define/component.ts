@@ -121,10 +121,18 @@ export interface ComponentSpec<
   readonly options: Schema;
   readonly needs?: Needs;
   readonly inputs?: Inputs;
-  /** Labels it reads; a request that does not grant one of them skips the component. `history` is satisfied by session events too. */
+  /**
+   * What it reads of the request (`history` for `request.history` and `userRow`, `profile` for user fields …); a request
+   * that does not grant one of them skips the component. `history` is satisfied by session events too. Learning from
+   * everybody's history in `fit` needs no label.
+   */
   readonly reads?: readonly Label[];
   readonly capabilities: Capabilities;
-  /** Raise when state written by an older version can no longer be read. */
+  /**
+   * Raise it whenever `fit` would give different numbers or another layout for the same input, so that whoever installs
+   * the new version builds anew instead of serving old state. While developing, the build notices changed plugin code by
+   * itself; `recloom build --fresh` fits everything anew.
+   */
   readonly stateVersion: number;
   /** Build plane: learns from data. Leaves out = nothing to learn. The state must be self-contained and the same for the same input. */
   readonly fit?: (context: FitContext<SchemaOutput<Schema>, Needs, Inputs>) => ComponentState | Promise<ComponentState>;

@@ -231,6 +231,14 @@ export const errorCodes = {
     hint: 'Run `recloom build` after changing the config.',
     audience: 'embedder',
   },
+  RECLOOM_DAT_STATE_TENSOR: {
+    message: ({ tensor, expected, found }: { tensor: string; expected: string; found?: string | undefined }) =>
+      found === undefined
+        ? `The state has no tensor "${tensor}"; a ${expected} was expected.`
+        : `The tensor "${tensor}" of the state is a ${found}, not a ${expected}.`,
+    hint: 'Run `recloom build --fresh`; the author of the plugin raises `stateVersion` when `fit` writes another layout.',
+    audience: 'plugin author',
+  },
   RECLOOM_DAT_STATE_VERSION: {
     message: ({ name, found, supported }: { name: string; found: number; supported: number }) =>
       `The state of "${name}" has version ${found}, the plugin reads ${supported}.`,

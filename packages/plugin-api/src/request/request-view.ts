@@ -21,8 +21,12 @@ export interface RequestView {
   queryVector(feature: string): Float32Array | undefined;
   /** A field of the user's row (label `profile`, or the label the config gave the field); undefined when not granted. */
   userField(field: string): ContextValue | undefined;
+  /** Free values the caller sent along, by name; a name may be missing, and a value a text, a number, true, false or null. */
   readonly context: Readonly<Record<string, ContextValue>>;
-  /** "Now" for this request, in milliseconds since the epoch: the clock, the snapshot's last event, or an evaluation's cut. */
+  /**
+   * "Now" for this request, in milliseconds since the epoch: the clock, the snapshot's last event when the config says
+   * `now: data`, or an evaluation's cut. Use this and never `Date.now()`, or past requests cannot be replayed.
+   */
   readonly asOfMs: number;
   /** How many items the caller wants. */
   readonly limit: number;
