@@ -7,7 +7,7 @@ import { dataYaml, makeShop, type ShopFolder, shopYaml, userId } from './support
 // Laws 8 and 10 of the design's pipelines, through the real plugins; law 9 is in determinism.test.ts.
 
 const diverse = edit(
-  edit(shopYaml, 'components:\n', 'components:\n  spread: { use: ranker-diversity/spread, in: { field: item.category } }\n'),
+  edit(shopYaml, 'components:\n', 'components:\n  spread: { use: ranker-diversity/spread, in: { category: item.category } }\n'),
   'attributes: [title, price]',
   'attributes: [title, price]\n    rankers: [spread]',
 );
