@@ -1,76 +1,18 @@
-// Measures the kernels against their limits: goals G4, G12, G13 and the EASE-size inverse of
-// docs "execution.md". Variants are interleaved and medians of this process's CPU time compared, so
-// that a busy machine slows all of them alike.
-import { execFileSync } from 'node:child_process';
+// Kernels against their limits: one-query scans against a streaming read of the same bytes (G4, G13), and random walks (G12).
 import {
   buildWalkGraph,
-  createComputePool,
   createKernels,
-  gram,
-  invertPositiveDefinite,
   type Kernels,
   keepWalkGraph,
   randomWalksNow,
   sparseMatrixFromEntries,
-  sparseProductTopK,
-  transposeSparseMatrix,
   VectorIndex,
 } from '@recloom/kernels';
+import type { GoalResult } from './goal.js';
+import { interleave, normalSource, uniformSource } from './measure.js';
+import type { SuiteOptions } from './suites.js';
 
-/** One measured goal. */
-export interface BenchResult {
-  readonly goal: string;
-  readonly figure: number;
-  /** The limit kernel's or peer's figure in the same run, in the unit that the note names. */
-  readonly limit: number;
-  readonly unit: string;
-  readonly target: string;
-  readonly note: string;
-}
-
-/** Reproducible uniform numbers in [0, 1). */
-function uniformSource(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-    return ((bits ^ (bits >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
-function normalSource(uniform: () => number): () => number {
-  return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((one, other) => one - other);
-  return sorted[sorted.length >> 1] as number;
-}
-
-/** Median CPU milliseconds per call of each variant, run in turns. */
-function interleave<Name extends string>(
-  variants: Record<Name, () => unknown>,
-  rounds: number,
-  callsPerRound: number,
-): Record<Name, number> {
-  const names = Object.keys(variants) as Name[];
-  const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
-  for (let round = -3; round < rounds; round++) {
-    for (const name of names) {
-      const before = process.cpuUsage();
-      for (let call = 0; call < callsPerRound; call++) variants[name]();
-      const used = process.cpuUsage(before);
-      if (round >= 0) times[name].push((used.user + used.system) / 1000 / callsPerRound);
-    }
-  }
-  return Object.fromEntries(names.map((name) => [name, median(times[name])])) as Record<Name, number>;
-}
-
-/**
- * Rows around cluster centres with decaying spectrum, as sentence embeddings have, and queries near
- * some of them.
- */
+/** Rows around cluster centres with a decaying spectrum, as sentence embeddings have, and queries near some of them. */
 function clusteredRows(rowCount: number, width: number, clusters: number, seed: number): Float32Array {
   const normal = normalSource(uniformSource(seed));
   const uniform = uniformSource(seed + 1);
@@ -92,14 +34,16 @@ function recall(found: Int32Array, truth: Int32Array): number {
   return hits / truth.length;
 }
 
-function scanGoals(kernels: Kernels): BenchResult[] {
+/** G4 and G13: the exact top 100 of 100,000 vectors of 384 numbers. */
+export async function benchScans({ quick }: SuiteOptions): Promise<GoalResult[]> {
+  const kernels = createKernels();
   const rowCount = 100_000;
   const width = 384;
   const index = new VectorIndex(kernels, { width, normalize: true, capacity: rowCount });
   index.append(clusteredRows(rowCount, width, 400, 11));
   const queryCount = 40;
   const queries = clusteredRows(queryCount, width, 400, 11);
-  const queryOf = (position: number) => queries.subarray(position * width, (position + 1) * width);
+  const queryOf = (position: number): Float32Array => queries.subarray(position * width, (position + 1) * width);
   let recalled = 0;
   for (let query = 0; query < queryCount; query++) {
     const truth = index.search(queryOf(query), 100, { exact: true });
@@ -107,62 +51,76 @@ function scanGoals(kernels: Kernels): BenchResult[] {
   }
   const vectors = index.vectors;
   let turn = 0;
-  const next = () => queryOf(turn++ % queryCount);
-  const times = interleave(
+  const next = (): Float32Array => queryOf(turn++ % queryCount);
+  const times = await interleave(
     {
       stream: () => kernels.table.streamRead(vectors.byteOffset, vectors.length),
+      streamQuarter: () => kernels.table.streamRead(vectors.byteOffset, vectors.length / 4),
       float: () => index.search(next(), 100, { exact: true }),
       quantized: () => index.search(next(), 100),
       batch: () => index.searchMany(queries.subarray(0, 16 * width), 100),
     },
-    15,
-    2,
+    { rounds: quick ? 7 : 41, warmUpRounds: 3, calls: 2 },
   );
   const bytes = vectors.byteLength;
   index.dispose();
-  const gigabytes = (milliseconds: number) => bytes / milliseconds / 1e6;
+  const stream = times.stream.cpuMs.median;
+  const float = times.float.cpuMs.median;
+  const quantized = times.quantized.cpuMs.median;
   return [
     {
-      goal: 'G4 one-query scan',
-      figure: times.stream / times.float,
-      limit: gigabytes(times.stream),
-      unit: 'share of streaming-read bandwidth',
-      target: '>= 0.90',
-      note: `float32 top-100 of ${rowCount} x ${width}: ${times.float.toFixed(2)} ms CPU; limit: streaming read in GB/s`,
+      goal: 'G4',
+      name: 'one-query float32 scan, as a share of streaming-read bandwidth',
+      figure: stream / float,
+      unit: '×',
+      bound: { atLeast: 0.9 },
+      limit: { name: 'streaming read', value: bytes / stream / 1e6, unit: 'GB/s' },
+      note: `top 100 of ${rowCount.toLocaleString('en-GB')} × ${width}: ${float.toFixed(2)} ms CPU; the read alone ${stream.toFixed(2)} ms`,
     },
     {
-      goal: 'G4 int8 and re-rank',
-      figure: times.quantized / times.float,
-      limit: times.float,
-      unit: 'ratio to the float32 scan',
-      target: '<= 0.40',
-      note: `recall@100 ${recalled.toFixed(5)} (target >= 0.999); limit: float32 scan in ms`,
+      goal: 'G4',
+      name: 'int8 scan and float32 re-rank, in float32 scans',
+      figure: quantized / float,
+      unit: '×',
+      bound: { atMost: 0.4 },
+      limit: { name: 'float32 scan', value: float, unit: 'ms CPU' },
+      note: `the same answer: recall@100 against the exact scan over ${queryCount} queries is ${recalled.toFixed(4)}`,
     },
     {
-      goal: 'G13 exact top-100 of 100k x 384',
-      figure: times.quantized,
-      limit: times.stream / 4,
+      goal: 'G4',
+      name: 'recall@100 of the int8 scan and re-rank',
+      figure: recalled,
+      unit: 'share',
+      bound: { atLeast: 0.999 },
+      note: 'clustered vectors with a decaying spectrum, as sentence embeddings have',
+    },
+    {
+      goal: 'G13',
+      name: 'exact top 100 of 100,000 × 384',
+      figure: quantized,
       unit: 'ms CPU',
-      target: '<= 3.5',
-      note: 'int8 pass and float32 re-rank; limit: streaming read of the int8 bytes in ms',
+      bound: { atMost: 3.5 },
+      limit: { name: 'streaming read of the int8 bytes', value: times.streamQuarter.cpuMs.median, unit: 'ms CPU' },
+      note: 'int8 pass, then float32 re-rank',
     },
     {
-      goal: '16 queries in one scan',
-      figure: times.batch / 16,
-      limit: times.float,
-      unit: 'ms CPU per query',
-      target: 'below one float32 scan',
-      note: 'exact float32; limit: one-query scan in ms',
+      goal: 'G13',
+      name: 'the same for 16 queries in one float32 pass, per query',
+      figure: times.batch.cpuMs.median / 16,
+      unit: 'ms CPU',
+      limit: { name: 'float32 scan of one query', value: float, unit: 'ms CPU' },
+      note: 'exact float32, no int8 codes',
     },
   ];
 }
 
-function walkGoal(kernels: Kernels): BenchResult[] {
+/** G12: random walks with restart over a graph of two million edges with skewed popularity. */
+export async function benchWalks({ quick }: SuiteOptions): Promise<GoalResult[]> {
+  const kernels = createKernels();
   const nodeCount = 200_000;
   const edges = 2_000_000;
   const uniform = uniformSource(5);
   const rows = Int32Array.from({ length: edges }, () => Math.floor(uniform() * nodeCount));
-  // Popularity is skewed, as in real graphs.
   const columns = Int32Array.from({ length: edges }, () => Math.floor(uniform() ** 2.5 * nodeCount));
   const values = Float32Array.from({ length: edges }, () => 0.1 + uniform());
   const matrix = sparseMatrixFromEntries(nodeCount, nodeCount, rows, columns, values);
@@ -173,112 +131,42 @@ function walkGoal(kernels: Kernels): BenchResult[] {
   const starts = Int32Array.from({ length: 20 }, () => Math.floor(uniform() * nodeCount));
   const steps = 2_000_000;
   const options = { starts, steps, restart: 0.15, seed: 42 };
-  const times = interleave(
+  const chase = pointerChase(kernels, matrix.columnIndices.length, steps);
+  const times = await interleave(
     {
+      chase,
       unweighted: () => randomWalksNow(kernels, graphs.unweighted, options),
       weighted: () => randomWalksNow(kernels, graphs.weighted, options),
     },
-    7,
-    1,
+    { rounds: quick ? 3 : 15 },
   );
+  const speed = (milliseconds: number): number => steps / milliseconds / 1000;
   return (['unweighted', 'weighted'] as const).map((kind) => ({
-    goal: `G12 random walks, ${kind}`,
-    figure: steps / times[kind] / 1000,
-    limit: 5,
-    unit: 'million steps per second and core',
-    target: '>= 5',
-    note: `${matrix.columnIndices.length} edges, restart 0.15, counting included`,
+    goal: 'G12',
+    name: `${kind} random walks over ${(matrix.columnIndices.length / 1e6).toFixed(1)} M edges`,
+    figure: speed(times[kind].cpuMs.median),
+    unit: 'M steps/s and core',
+    bound: { atLeast: 5 },
+    limit: { name: 'bare chase through as many random pointers', value: speed(times.chase.cpuMs.median), unit: 'M steps/s' },
+    note: `${kind === 'weighted' ? 'two tables are read per step; ' : ''}20 starts, restart 0.15, counting the visits included`,
   }));
 }
 
-const numpyInverse = `
-import numpy, time
-n = 3066
-x = numpy.random.default_rng(0).random((n, 200))
-g = x @ x.T + 100 * numpy.eye(n)
-times = []
-for _ in range(4):
-    t = time.perf_counter(); numpy.linalg.inv(g); times.append(time.perf_counter() - t)
-print(1000 * sorted(times[1:])[1])
-`;
-
-/** Milliseconds of numpy's float64 inverse, or undefined without Python and numpy. */
-function numpyMilliseconds(): number | undefined {
-  for (const python of [process.env['RECLOOM_BENCH_PYTHON'], 'python3']) {
-    if (python === undefined) continue;
-    try {
-      return Number(execFileSync(python, ['-c', numpyInverse], { stdio: ['ignore', 'pipe', 'ignore'] }).toString());
-    } catch {
-      // The next interpreter may have numpy.
-    }
+/** The least a walk must do: each step reads the place of the next from memory that no cache of one core holds. */
+function pointerChase(kernels: Kernels, size: number, steps: number): () => number {
+  const uniform = uniformSource(7);
+  const next = kernels.int32(size);
+  for (let place = 0; place < size; place++) next[place] = place;
+  // Sattolo's shuffle: one cycle through all places.
+  for (let place = size - 1; place > 0; place--) {
+    const other = Math.floor(uniform() * place);
+    const moved = next[place] as number;
+    next[place] = next[other] as number;
+    next[other] = moved;
   }
-  return undefined;
-}
-
-async function heavyGoals(): Promise<BenchResult[]> {
-  const size = 3066;
-  const pool = createComputePool({ threads: 2 });
-  try {
-    const { kernels } = pool;
-    const uniform = uniformSource(9);
-    const users = 3818;
-    const pairs = 228_926;
-    const matrix = sparseMatrixFromEntries(
-      users,
-      size,
-      Int32Array.from({ length: pairs }, () => Math.floor(uniform() ** 1.6 * users)),
-      Int32Array.from({ length: pairs }, () => Math.floor(uniform() ** 2 * size)),
-    );
-    const output = kernels.float32(size * size);
-    const inverse = kernels.float32(size * size);
-    const wall = { gram: [] as number[], product: [] as number[], inverse: [] as number[] };
-    const timed = async (times: number[], run: () => Promise<unknown>) => {
-      const begin = performance.now();
-      await run();
-      times.push(performance.now() - begin);
-    };
-    const transposed = transposeSparseMatrix(matrix);
-    for (let round = 0; round < 5; round++) {
-      await timed(wall.gram, () => gram(matrix, { compute: pool, output }));
-      await timed(wall.product, () => sparseProductTopK(transposed, matrix, 200, { compute: pool, shrinkage: 10 }));
-      for (let row = 0; row < size; row++) output[row * size + row] = (output[row * size + row] as number) + 100;
-      await timed(wall.inverse, () => invertPositiveDefinite(output, size, { compute: pool, output: inverse }));
-    }
-    const numpy = numpyMilliseconds();
-    const milliseconds = median(wall.inverse.slice(1));
-    return [
-      {
-        goal: 'EASE inverse, 3,066 items',
-        figure: numpy === undefined ? milliseconds : milliseconds / numpy,
-        limit: numpy ?? Number.NaN,
-        unit: numpy === undefined ? 'ms (no numpy here)' : 'ratio to numpy.linalg.inv',
-        target: '<= 2',
-        note: `two threads, ${milliseconds.toFixed(0)} ms wall; limit: numpy in ms`,
-      },
-      {
-        goal: 'EASE Gram matrix, 3,066 items',
-        figure: median(wall.gram),
-        limit: milliseconds,
-        unit: 'ms wall',
-        target: 'far below the inverse',
-        note: `${matrix.columnIndices.length} pairs, two threads; limit: the inverse in ms`,
-      },
-      {
-        goal: 'item-kNN product, 200 per item',
-        figure: median(wall.product),
-        limit: milliseconds,
-        unit: 'ms wall',
-        target: 'far below the inverse',
-        note: 'same matrix, two threads; limit: the inverse in ms',
-      },
-    ];
-  } finally {
-    await pool.close();
-  }
-}
-
-/** Runs all kernel measurements (about half a minute). */
-export async function benchKernels(): Promise<BenchResult[]> {
-  const kernels = createKernels();
-  return [...scanGoals(kernels), ...walkGoal(kernels), ...(await heavyGoals())];
+  let at = 0;
+  return () => {
+    for (let step = 0; step < steps; step++) at = next[at] as number;
+    return at;
+  };
 }
