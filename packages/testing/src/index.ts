@@ -1,7 +1,7 @@
 export { type BoundLaw, type BrokenLaw, type ConformanceReport, conformanceLaws, laws, runLaws } from './conformance/kit.js';
 export { type Law, LawBroken } from './conformance/law.js';
 export { lightPackages } from './conformance/package-check.js';
-export { type ComponentFixture, type ConformanceOptions, madeUpFeature, type Subject } from './conformance/subject.js';
+export { type ComponentFixture, type ConformanceOptions, madeUpFeature, type RequestFixture, type Subject } from './conformance/subject.js';
 export {
   booleanColumn,
   categoryColumn,

@@ -7,7 +7,7 @@ import type { ConformanceOptions } from './conformance/subject.js';
 
 /**
  * Registers every law that applies to a plugin as a vitest test: `describeConformance(plugin)`.
- * Compile the plugin first (`tsc -b`): two laws look at the compiled package. Its folder is found from the test file.
+ * Compile the plugin first (`tsc -b`): three laws (ALL-04, ALL-05, ALL-11) look at the compiled package. Its folder is found from the test file.
  */
 export function describeConformance(plugin: PluginDefinition, options: ConformanceOptions = {}): void {
   const { testPath } = expect.getState();

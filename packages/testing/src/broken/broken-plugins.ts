@@ -1,7 +1,18 @@
 import { type CandidateBatch, type ComponentDefinition, columnValue, tensor } from '@recloom/plugin-api';
 import type { ComponentFixture } from '../conformance/subject.js';
 import { textColumn } from '../host/columns.js';
-import { dataWith, extractorWith, filterWith, itemFilterWith, privacyWith, rankerWith, scorerWith, sourceWith } from './healthy.js';
+import {
+  contextFilterWith,
+  dataWith,
+  extractorWith,
+  filterWith,
+  isDescribed,
+  itemFilterWith,
+  privacyWith,
+  rankerWith,
+  scorerWith,
+  sourceWith,
+} from './healthy.js';
 import type { SamplePackage } from './packages.js';
 import { sampleSchema } from './schema.js';
 
@@ -13,6 +24,8 @@ export interface BrokenTwin {
   readonly fault: string;
   /** Laws that cannot hold either when this one does not. */
   readonly implies?: readonly string[];
+  /** What the law must say, where the fault alone does not tell which part of the law noticed it. */
+  readonly message?: string;
   readonly component: ComponentDefinition;
   readonly fixture?: ComponentFixture;
   /** The package on disk; default the healthy one. */
@@ -111,6 +124,12 @@ function brokenAll(): BrokenTwin[] {
       law: 'ALL-12',
       fault: 'one reason too few',
       component: sourceWith(({ healthy }) => ({ reasons: (request, rows) => healthy.reasons(request, rows).slice(1) })),
+    },
+    {
+      law: 'ALL-12',
+      fault: 'it never has a reason',
+      message: 'Not one reason was given for any of the requests; give a fixture (options, shop or request)',
+      component: sourceWith(() => ({ reasons: (_request, rows) => Array.from(rows, () => undefined) })),
     },
     {
       law: 'FIT-01',
@@ -295,6 +314,36 @@ const brokenFilters: readonly BrokenTwin[] = [
     })),
   },
   {
+    law: 'FLT-02',
+    fault: 'the mask is never written',
+    message: 'Nothing was removed for any request; give a fixture (options, shop or request)',
+    component: filterWith(() => ({ filter: (_batch, _removed, signal) => signal.throwIfAborted() })),
+  },
+  {
+    // Healthy as it is: without a request that names a price, no law could tell it from one that does nothing.
+    law: 'FLT-02',
+    fault: 'no sample request names what it acts on',
+    message: 'Nothing was removed for any request; give a fixture (options, shop or request)',
+    component: contextFilterWith(),
+  },
+  {
+    law: 'FLT-02',
+    fault: 'the context is read by a wrong name',
+    message: 'Nothing was removed for any request; give a fixture (options, shop or request)',
+    component: contextFilterWith(({ healthy }) => ({
+      filter: (batch, removed, signal) =>
+        healthy.filter(
+          {
+            ...batch,
+            requests: batch.requests.map((request) => ({ ...request, context: { maximumPrice: request.context['maximum'] ?? null } })),
+          },
+          removed,
+          signal,
+        ),
+    })),
+    fixture: { inputs: { price: 'item.price' }, request: { context: { maximumPrice: 5 } } },
+  },
+  {
     law: 'FLT-03',
     fault: 'the item filter lets everything pass',
     component: itemFilterWith(() => ({ filterItems: (removed) => void removed.fill(0) })),
@@ -306,6 +355,15 @@ const brokenFilters: readonly BrokenTwin[] = [
       filter: (batch, removed, signal) =>
         healthy.filter({ ...batch, requests: batch.requests.map(() => batch.requests[0] as (typeof batch.requests)[0]) }, removed, signal),
     })),
+  },
+  {
+    law: 'FLT-04',
+    fault: "everybody is filtered by the first request's context",
+    component: contextFilterWith(({ healthy }) => ({
+      filter: (batch, removed, signal) =>
+        healthy.filter({ ...batch, requests: batch.requests.map(() => batch.requests[0] as (typeof batch.requests)[0]) }, removed, signal),
+    })),
+    fixture: { inputs: { price: 'item.price' }, request: { context: { maximumPrice: 5 } } },
   },
   {
     law: 'FLT-05',
@@ -331,6 +389,17 @@ const brokenScorers: readonly BrokenTwin[] = [
         batch.rows.forEach((row, place) => {
           if (row % 8 === 7 && row < 48) out[place] = Number.POSITIVE_INFINITY;
         });
+      },
+    })),
+  },
+  {
+    law: 'SCR-01',
+    fault: 'everything gets the same score',
+    message: 'Every candidate got the same score; give a fixture (options, shop or request)',
+    component: scorerWith(() => ({
+      score(_batch, out, signal) {
+        signal.throwIfAborted();
+        out.fill(0.5);
       },
     })),
   },
@@ -386,6 +455,17 @@ const brokenRankers: readonly BrokenTwin[] = [
     })),
   },
   {
+    law: 'RNK-01',
+    fault: 'every list comes back as it was',
+    message: 'Every list came back as it was; give a fixture (options, shop or request)',
+    component: rankerWith(() => ({
+      rank(list, signal) {
+        signal.throwIfAborted();
+        return Int32Array.from({ length: list.count }, (_, place) => place);
+      },
+    })),
+  },
+  {
     law: 'RNK-02',
     fault: 'one more than were given',
     component: rankerWith(({ healthy }) => ({
@@ -398,11 +478,12 @@ const brokenRankers: readonly BrokenTwin[] = [
   {
     law: 'RNK-03',
     fault: 'of equals the later comes first',
-    component: rankerWith(() => ({
+    component: rankerWith(({ items }) => ({
       rank(list, signal) {
         signal.throwIfAborted();
         const order = Int32Array.from({ length: list.count }, (_, place) => place);
-        return order.sort((a, b) => (list.values[b] ?? 0) - (list.values[a] ?? 0) || b - a);
+        const described = (place: number): number => (isDescribed(items, list.rows[place] ?? -1) ? 0 : 1);
+        return order.sort((a, b) => described(a) - described(b) || (list.values[b] ?? 0) - (list.values[a] ?? 0) || b - a);
       },
     })),
   },
@@ -438,7 +519,7 @@ const brokenPrivacy: readonly BrokenTwin[] = [
   },
 ];
 
-/** One broken twin per law. A function: some of them must share state between their instances, and nobody else's. */
+/** At least one broken twin per law. A function: some of them must share state between their instances, and nobody else's. */
 export function brokenTwins(): readonly BrokenTwin[] {
   return [
     ...brokenAll(),

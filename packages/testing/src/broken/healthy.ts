@@ -4,6 +4,7 @@ import {
   type ComponentDefinition,
   type ComponentSpec,
   type ContractName,
+  columnValue,
   consentToken,
   type DataSource,
   defineCandidateFilter,
@@ -150,6 +151,35 @@ export function itemFilterWith(alter: Alter<CandidateFilter> = unaltered): Compo
   });
 }
 
+/** Removes what costs more than the request wants to spend; a request that names no price keeps everything. */
+export function contextFilterWith(alter: Alter<CandidateFilter> = unaltered): ComponentDefinition {
+  return defineCandidateFilter({
+    id: 'context-filter',
+    summary: 'Hides what is too dear for the request.',
+    options: sampleSchema(),
+    inputs: { price: itemField({ description: 'price', types: ['number'] }) },
+    capabilities: {},
+    stateVersion: 1,
+    create({ items, inputs }) {
+      const healthy: CandidateFilter = {
+        removalReasons: ['too-dear'],
+        filter(batch, removed, signal) {
+          signal.throwIfAborted();
+          const column = inputs.price.column();
+          batch.requests.forEach((request, index) => {
+            const maximum = Number(request.context['maximumPrice'] ?? Number.POSITIVE_INFINITY);
+            for (let place = batch.offsets[index] ?? 0; place < (batch.offsets[index + 1] ?? 0); place++) {
+              const price = column?.type === 'number' ? (column.values[batch.rows[place] ?? -1] ?? 0) : 0;
+              if (price > maximum) removed[place] = 1;
+            }
+          });
+        },
+      };
+      return { ...healthy, ...alter({ healthy, items, rowsAtFit: items.rowCount }) };
+    },
+  });
+}
+
 /** Adds up what the sources say. */
 export function scorerWith(alter: Alter<Scorer> = unaltered, changes: Spec<'scorer'> = {}): ComponentDefinition {
   return defineScorer({
@@ -178,11 +208,11 @@ export function scorerWith(alter: Alter<Scorer> = unaltered, changes: Spec<'scor
   });
 }
 
-/** Orders by value, as the list comes. */
+/** What has a description comes first; else as the list comes. */
 export function rankerWith(alter: Alter<Ranker> = unaltered): ComponentDefinition {
   return defineRanker({
     id: 'ranker',
-    summary: 'Leaves the order as it is.',
+    summary: 'Items with a description first.',
     options: sampleSchema(),
     capabilities: {},
     stateVersion: 1,
@@ -190,12 +220,20 @@ export function rankerWith(alter: Alter<Ranker> = unaltered): ComponentDefinitio
       const healthy: Ranker = {
         rank(list, signal) {
           signal.throwIfAborted();
-          return Int32Array.from({ length: list.count }, (_, place) => place);
+          const places = Array.from({ length: list.count }, (_, place) => place);
+          const described = (place: number): number => (isDescribed(items, list.rows[place] ?? -1) ? 0 : 1);
+          return Int32Array.from(places.sort((a, b) => described(a) - described(b) || a - b));
         },
       };
       return { ...healthy, ...alter({ healthy, items, rowsAtFit: items.rowCount }) };
     },
   });
+}
+
+/** True when the item has a description; the shop leaves some without. */
+export function isDescribed(items: Table, row: number): boolean {
+  const column = items.column('description');
+  return column !== undefined && columnValue(column, row) !== null;
 }
 
 /** Two numbers of a text: its length and its vowels. */

@@ -135,6 +135,7 @@ export class PackageInspector {
         options: fixture?.options ?? {},
         inputs: plainInputs(fixture?.inputs),
         directory: fixture?.directory,
+        request: fixture?.request,
       };
     });
     const setup = this.#options.setupModule;

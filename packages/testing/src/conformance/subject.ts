@@ -14,10 +14,19 @@ import {
 import { type TestTable, tableFrom } from '../host/columns.js';
 import { historyViewFrom } from '../host/history.js';
 import { type AnyInstance, type ComponentSetup, createTestHost, type TestHost, type TestInputs } from '../host/host.js';
-import { candidateBatch, featureMatrix, rankedList } from '../host/requests.js';
+import { candidateBatch, featureMatrix, type RequestParts, rankedList } from '../host/requests.js';
 import { type Shop, syntheticShop } from '../host/shop.js';
 import { LawBroken } from './law.js';
 import { PackageInspector } from './package-check.js';
+
+/**
+ * Parts of a request that a fixture may set. Who asks, their history and their grants stay the kit's: the laws rest on
+ * requests that differ in them.
+ */
+export type RequestFixture = Pick<
+  RequestParts,
+  'items' | 'text' | 'image' | 'queryVectors' | 'userFields' | 'context' | 'asOfMs' | 'limit' | 'diversity'
+>;
 
 /** What a component needs to be opened in a test. It supplies material; it cannot switch a law off. */
 export interface ComponentFixture {
@@ -32,6 +41,12 @@ export interface ComponentFixture {
   readonly directory?: string;
   /** Default a synthetic shop of 40 users and 48 items. */
   readonly shop?: Shop;
+  /**
+   * Merged into every sample request, for a component that acts on what the caller sends along, e.g.
+   * `{ context: { maximumPrice: 5 } }`; `context` and `queryVectors` are merged by name, the others replace. The laws that compare a
+   * batch with separate runs also mix requests with and without these parts.
+   */
+  readonly request?: RequestFixture;
   readonly provide?: Provided;
 }
 
@@ -179,7 +194,34 @@ function grow(shop: Shop): Shop {
   return { ...shop, items: growTable(shop.items, 'zz-new-item'), users: growTable(shop.users, 'zz-new-user') };
 }
 
-/** The requests the laws ask with: two known users, a guest with a session, a guest of whom nothing is known, a search with everything. */
+/** The parts of a sample request with the fixture's put over them. */
+function withFixture({ request: given = {} }: ComponentFixture, parts: RequestParts): RequestParts {
+  return {
+    ...parts,
+    ...given,
+    context: { ...parts.context, ...given.context },
+    queryVectors: { ...parts.queryVectors, ...given.queryVectors },
+  };
+}
+
+/** A request of a stranger: the law's own parts, and the context the fixture gives. Who and what is unknown stays the law's. */
+export function strangerRequest(subject: Subject, userRow: number, parts: RequestParts = {}): RequestView {
+  return subject.grownShop.request(userRow, { ...withFixture(subject.fixture, {}), ...parts });
+}
+
+/**
+ * The sample requests, every other one without the parts of the fixture: what a request brings along must not reach its
+ * neighbours. Without such parts, the sample requests themselves.
+ */
+export function mixedRequests(subject: Subject): readonly RequestView[] {
+  const whole = sampleRequests(subject);
+  if (subject.fixture.request === undefined) return whole;
+  const { request: _left, ...fixture } = subject.fixture;
+  const bare = sampleRequests({ ...subject, fixture });
+  return whole.map((request, index) => (index % 2 === 0 ? request : (bare[index] ?? request)));
+}
+
+/** The requests the laws ask with: two known users, a guest with a session, a guest of whom nothing is known, a search with everything; each with the parts of the fixture. */
 export function sampleRequests(subject: Subject): readonly RequestView[] {
   const { shop } = subject;
   const queryVectors: Record<string, ArrayLike<number>> = {};
@@ -195,12 +237,13 @@ export function sampleRequests(subject: Subject): readonly RequestView[] {
     ],
     shop.history.typeNames.length > 0 ? shop.history.typeNames : ['view'],
   );
+  const request = (userRow: number, parts: RequestParts): RequestView => shop.request(userRow, withFixture(subject.fixture, parts));
   return [
-    shop.request(0, { seed: 11 }),
-    shop.request(-1, { index: 1, history: session, seed: 12 }),
-    shop.request(3, { index: 2, items: [0, 5], text: 'red mug', queryVectors, context: { country: 'France' }, diversity: 0.5, seed: 13 }),
-    shop.request(-1, { index: 3, seed: 14 }),
-    shop.request(5, { index: 4, items: [2], seed: 15 }),
+    request(0, { seed: 11 }),
+    request(-1, { index: 1, history: session, seed: 12 }),
+    request(3, { index: 2, items: [0, 5], text: 'red mug', queryVectors, context: { country: 'France' }, diversity: 0.5, seed: 13 }),
+    request(-1, { index: 3, seed: 14 }),
+    request(5, { index: 4, items: [2], seed: 15 }),
   ];
 }
 

@@ -19,6 +19,8 @@ export interface ShopSize {
   readonly items?: number;
   /** About how many events; default 20 per user. */
   readonly events?: number;
+  /** Days from the first possible event to the last; default 120. */
+  readonly days?: number;
   /** Default 7. */
   readonly seed?: number;
 }
@@ -86,17 +88,18 @@ const countries = ['France', 'Germany', 'Norway', 'United Kingdom'];
 const dayMs = 86_400_000;
 /** 1 January 2024, 00:00 UTC. */
 const startMs = 1_704_067_200_000;
-const spanDays = 120;
 
 /**
  * A synthetic shop with what recommenders live on: skewed (Zipf) popularity, hidden clusters of items and people, items
- * that follow each other within a visit, baskets, a trend over 120 days; and with what they stumble over: items and users
+ * that follow each other within a visit, baskets, a trend over its days; and with what they stumble over: items and users
  * without any event, missing values, sold-out items, a user with a single event.
  */
 export function syntheticShop(size: ShopSize = {}): SyntheticShop {
   const userCount = size.users ?? 120;
   const itemCount = size.items ?? 80;
   const eventTarget = size.events ?? userCount * 20;
+  const days = size.days ?? 120;
+  if (!(days > 0 && days < Number.POSITIVE_INFINITY)) throw new RangeError(`syntheticShop: a shop cannot span ${days} days.`);
   const seed = size.seed ?? 7;
   const clusterCount = Math.max(2, Math.min(clusterNames.length, Math.floor(itemCount / 6)));
   const random = createRandomStream(deriveSeed(seed, 'shop'));
@@ -112,7 +115,7 @@ export function syntheticShop(size: ShopSize = {}): SyntheticShop {
       ),
     },
   );
-  const history = historyFrom(makeEvents(userCount, eventTarget, itemClusters, userClusters, clusterCount, random), {
+  const history = historyFrom(makeEvents(userCount, eventTarget, days, itemClusters, userClusters, clusterCount, random), {
     userCount,
     itemCount,
     typeNames: ['view', 'cart', 'purchase'],
@@ -142,6 +145,7 @@ function makeItems(itemCount: number, clusters: Int32Array, random: RandomStream
 function makeEvents(
   userCount: number,
   eventTarget: number,
+  days: number,
   itemClusters: Int32Array,
   userClusters: Int32Array,
   clusterCount: number,
@@ -162,7 +166,7 @@ function makeEvents(
       const cluster = random.next() < 0.8 ? (userClusters[user] ?? 0) : random.integer(clusterCount);
       const shelf = members[cluster] ?? [];
       // People come more often lately.
-      let timeMs = startMs + Math.floor(Math.sqrt(random.next()) * spanDays * dayMs);
+      let timeMs = startMs + Math.floor(Math.sqrt(random.next()) * days * dayMs);
       let place = skewed(shelf.length, random);
       const visit = 1 + random.integer(5);
       for (let step = 0; step < visit && made < wanted; step++) {

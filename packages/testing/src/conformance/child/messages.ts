@@ -1,3 +1,5 @@
+import type { RequestFixture } from '../subject.js';
+
 /** A component to open in the child, with what can be sent there. */
 export interface ChildComponent {
   readonly id: string;
@@ -5,6 +7,7 @@ export interface ChildComponent {
   readonly directory: string | undefined;
   /** Inputs by name; features without their methods. */
   readonly inputs: Readonly<Record<string, unknown>> | undefined;
+  readonly request: RequestFixture | undefined;
 }
 
 /** What the child is asked to do. */

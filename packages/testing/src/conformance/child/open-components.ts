@@ -23,6 +23,7 @@ export async function openComponents(plugin: unknown, request: ChildRequest): Pr
     const fixture: ComponentFixture = own ?? {
       options: component.options,
       ...(component.directory === undefined ? {} : { directory: component.directory }),
+      ...(component.request === undefined ? {} : { request: component.request }),
       ...(component.inputs === undefined ? {} : { inputs: revive(component.inputs) }),
     };
     findings.push(

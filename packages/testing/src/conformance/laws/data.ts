@@ -16,7 +16,7 @@ const columnsFit: Law = {
   async run(subject) {
     const { instance } = await subject.open();
     const batches = await readAll(instance);
-    hold(batches.length > 0, 'Nothing was read; give a fixture with some rows.');
+    hold(batches.length > 0, 'Nothing was read; give a fixture (options or directory) with some rows.');
     const names = Object.keys(batches[0]?.columns ?? {}).join();
     const wanted = subject.definition.capabilities.data === 'events' ? ['user', 'item', 'timeMs'] : ['id'];
     for (const { rowCount, columns } of batches) {

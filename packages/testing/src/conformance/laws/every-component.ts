@@ -293,7 +293,7 @@ const importChangesNothing: Law = {
 const explains: Law = {
   id: 'ALL-12',
   title: 'whoever says it explains, explains',
-  law: 'With the capability `explains` there is one entry per row, undefined where nothing can be said, with a code and an English sentence, a strength in [0, 1] and item rows that exist.',
+  law: 'With the capability `explains` there is one entry per row, undefined where nothing can be said, with a code and an English sentence, a strength in [0, 1] and item rows that exist; over all sample requests there is a reason.',
   appliesTo: ({ capabilities }) => capabilities.explains === true,
   async run(subject) {
     const { instance } = await subject.open();
@@ -319,7 +319,10 @@ const explains: Law = {
         }
       }
     }
-    hold(given > 0, 'Not one reason was given for any of the requests.');
+    hold(
+      given > 0,
+      'Not one reason was given for any of the requests; give a fixture (options, shop or request) on which it has something to say.',
+    );
     await instance.dispose?.();
   },
 };

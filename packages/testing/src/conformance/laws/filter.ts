@@ -2,7 +2,7 @@ import type { CandidateBatch } from '@recloom/plugin-api';
 import type { AnyInstance } from '../../host/host.js';
 import { candidateBatch } from '../../host/requests.js';
 import { hold, type Law, provides } from '../law.js';
-import { sampleCandidates, sampleRequests } from '../subject.js';
+import { mixedRequests, sampleCandidates, sampleRequests, strangerRequest } from '../subject.js';
 
 async function removedBy(instance: AnyInstance, batch: CandidateBatch): Promise<Uint8Array> {
   const removed = new Uint8Array(batch.count);
@@ -44,7 +44,7 @@ const reasonsNamed: Law = {
 const maskWithinReasons: Law = {
   id: 'FLT-02',
   title: 'a reason for each removal',
-  law: 'Every mask value is 0 or one of the reasons (1 + index), and nothing outside the mask is written.',
+  law: 'Every mask value is 0 or one of the reasons (1 + index), and nothing outside the mask is written; over all sample requests something is removed.',
   appliesTo: provides('filter'),
   async run(subject) {
     const { instance } = await subject.open();
@@ -60,6 +60,10 @@ const maskWithinReasons: Law = {
     hold(
       [...whole.subarray(0, guard), ...whole.subarray(guard + batch.count)].every((value) => value === 99),
       'It writes outside its mask.',
+    );
+    hold(
+      removed.some((value) => value > 0),
+      'Nothing was removed for any request; give a fixture (options, shop or request) on which it removes something.',
     );
     if (instance.filterItems !== undefined) {
       const items = new Uint8Array(subject.shop.items.rowCount);
@@ -103,15 +107,17 @@ const batchIsSeparate: Law = {
   async run(subject) {
     if (subject.definition.capabilities.deterministic === false) return;
     const { instance } = await subject.open();
-    const batch = sampleCandidates(subject, sampleRequests(subject));
-    const together = await removedBy(instance, batch);
-    for (let request = 0; request < batch.requests.length; request++) {
-      const alone = await removedBy(instance, slice(batch, request));
-      const start = batch.offsets[request] ?? 0;
-      hold(
-        alone.every((value, place) => value === together[start + place]),
-        `The decisions for request ${request} depend on the other requests of the batch.`,
-      );
+    for (const requests of [sampleRequests(subject), mixedRequests(subject)]) {
+      const batch = sampleCandidates(subject, requests);
+      const together = await removedBy(instance, batch);
+      for (let request = 0; request < batch.requests.length; request++) {
+        const alone = await removedBy(instance, slice(batch, request));
+        const start = batch.offsets[request] ?? 0;
+        hold(
+          alone.every((value, place) => value === together[start + place]),
+          `The decisions for request ${request} depend on the other requests of the batch.`,
+        );
+      }
     }
     await instance.dispose?.();
   },
@@ -130,9 +136,11 @@ const unknownUserAndItem: Law = {
     const batch = candidateBatch({
       rows: [rows, rows, rows],
       requests: [
-        shop.request(-1),
-        shop.request(shop.users.rowCount - 1, { items: [newItem] }),
-        shop.request(0, { history: [{ item: newItem, type: subject.shop.history.typeNames[0] ?? 'view', timeMs: shop.asOfMs }] }),
+        strangerRequest(subject, -1),
+        strangerRequest(subject, shop.users.rowCount - 1, { items: [newItem] }),
+        strangerRequest(subject, 0, {
+          history: [{ item: newItem, type: subject.shop.history.typeNames[0] ?? 'view', timeMs: shop.asOfMs }],
+        }),
       ],
       sources: { first: [1, 2, 3, 1, 2, 3, 1, 2, 3] },
     });

@@ -3,7 +3,7 @@ import type { AnyInstance } from '../../host/host.js';
 import { candidateBatch } from '../../host/requests.js';
 import { hold, type Law, provides } from '../law.js';
 import { emptyScores } from '../probes.js';
-import { sampleCandidates, sampleRequests, shuffled } from '../subject.js';
+import { mixedRequests, sampleCandidates, sampleRequests, shuffled, strangerRequest } from '../subject.js';
 
 async function score(instance: AnyInstance, batch: CandidateBatch): Promise<Float32Array> {
   const out = emptyScores(batch.count);
@@ -19,7 +19,7 @@ function same(left: number, right: number): boolean {
 const oneScoreEach: Law = {
   id: 'SCR-01',
   title: 'one finite score each, or none',
-  law: 'Every candidate gets a finite score or stays NaN (missing); infinities are neither; something is scored; nothing outside the column is written.',
+  law: 'Every candidate gets a finite score or stays NaN (missing); infinities are neither; over all sample requests something is scored, and not everything alike; nothing outside the column is written.',
   appliesTo: provides('scorer'),
   async run(subject) {
     const { instance } = await subject.open();
@@ -34,7 +34,13 @@ const oneScoreEach: Law = {
     );
     hold(
       out.some((value) => Number.isFinite(value)),
-      'Not one of the candidates got a score; give a fixture on which it has something to say.',
+      'Not one of the candidates got a score; give a fixture (options, shop or request) on which it has something to say.',
+    );
+    const first = out.find((value) => Number.isFinite(value));
+    // A missing score is a verdict too: a scorer may give its one score to some and none to others.
+    hold(
+      out.some((value) => value !== first),
+      'Every candidate got the same score; give a fixture (options, shop or request) on which they differ.',
     );
     hold(
       [...whole.subarray(0, guard), ...whole.subarray(guard + batch.count)].every((value) => value === -77),
@@ -98,9 +104,11 @@ const unknownUserAndItem: Law = {
     const batch = candidateBatch({
       rows: [rows, rows, rows],
       requests: [
-        shop.request(-1),
-        shop.request(shop.users.rowCount - 1, { items: [newItem], text: 'zzzz unheard of' }),
-        shop.request(0, { history: [{ item: newItem, type: subject.shop.history.typeNames[0] ?? 'view', timeMs: shop.asOfMs }] }),
+        strangerRequest(subject, -1),
+        strangerRequest(subject, shop.users.rowCount - 1, { items: [newItem], text: 'zzzz unheard of' }),
+        strangerRequest(subject, 0, {
+          history: [{ item: newItem, type: subject.shop.history.typeNames[0] ?? 'view', timeMs: shop.asOfMs }],
+        }),
       ],
       sources: { first: twelve, second: twelve },
       columns: { 'score.first': twelve, 'score.second': twelve, 'feature.first': twelve },
@@ -122,26 +130,28 @@ const batchIsSeparate: Law = {
   async run(subject) {
     if (subject.definition.capabilities.deterministic === false) return;
     const { instance } = await subject.open();
-    const batch = sampleCandidates(subject, sampleRequests(subject));
-    const together = await score(instance, batch);
-    for (const [index, request] of batch.requests.entries()) {
-      const start = batch.offsets[index] ?? 0;
-      const end = batch.offsets[index + 1] ?? start;
-      const alone = await score(instance, {
-        requests: [{ ...request, index: 0 }],
-        count: end - start,
-        offsets: Int32Array.from([0, end - start]),
-        rows: batch.rows.slice(start, end),
-        sources: batch.sources.map(({ name, scores, ranks }) => ({
-          name,
-          scores: scores.slice(start, end),
-          ranks: ranks.slice(start, end),
-        })),
-        column: (name) => batch.column(name)?.slice(start, end),
-      });
-      alone.forEach((value, place) => {
-        hold(same(value, together[start + place] ?? 0), `The scores of request ${index} depend on the other requests of the batch.`);
-      });
+    for (const requests of [sampleRequests(subject), mixedRequests(subject)]) {
+      const batch = sampleCandidates(subject, requests);
+      const together = await score(instance, batch);
+      for (const [index, request] of batch.requests.entries()) {
+        const start = batch.offsets[index] ?? 0;
+        const end = batch.offsets[index + 1] ?? start;
+        const alone = await score(instance, {
+          requests: [{ ...request, index: 0 }],
+          count: end - start,
+          offsets: Int32Array.from([0, end - start]),
+          rows: batch.rows.slice(start, end),
+          sources: batch.sources.map(({ name, scores, ranks }) => ({
+            name,
+            scores: scores.slice(start, end),
+            ranks: ranks.slice(start, end),
+          })),
+          column: (name) => batch.column(name)?.slice(start, end),
+        });
+        alone.forEach((value, place) => {
+          hold(same(value, together[start + place] ?? 0), `The scores of request ${index} depend on the other requests of the batch.`);
+        });
+      }
     }
     await instance.dispose?.();
   },

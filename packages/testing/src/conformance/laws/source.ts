@@ -2,7 +2,7 @@ import type { ComponentDefinition, Proposals, RequestView } from '@recloom/plugi
 import type { AnyInstance } from '../../host/host.js';
 import { requestBatch } from '../../host/requests.js';
 import { hold, type Law, provides } from '../law.js';
-import { type Subject, sampleRequests } from '../subject.js';
+import { mixedRequests, type Subject, sampleRequests, strangerRequest } from '../subject.js';
 
 interface Run {
   readonly proposals: Proposals;
@@ -55,7 +55,10 @@ const uniqueRows: Law = {
       checkRows(proposals, 5, subject.shop.items.rowCount);
       proposed += proposals.rows.length;
     }
-    hold(proposed > 0, 'Nothing was proposed for any of the requests; give a fixture on which it has something to say.');
+    hold(
+      proposed > 0,
+      'Nothing was proposed for any of the requests; give a fixture (options, shop or request) on which it has something to say.',
+    );
     checkRows(await instance.propose(requestBatch([]), 5), 0, subject.shop.items.rowCount);
     await instance.dispose?.();
   },
@@ -106,19 +109,20 @@ const batchIsSeparate: Law = {
   async run(subject) {
     if (subject.definition.capabilities.deterministic === false) return;
     const { instance } = await subject.open();
-    const requests = sampleRequests(subject);
-    const together = await instance.propose(requestBatch(requests), 9);
-    for (const [index, request] of requests.entries()) {
-      const alone = slice(await instance.propose(requestBatch([request]), 9), 0);
-      const batched = slice(together, index);
-      hold(alone.rows.join() === batched.rows.join(), `Request ${index} gets other rows in a batch than alone.`);
-      alone.scores.forEach((score, place) => {
-        const other = batched.scores[place] ?? 0;
-        hold(
-          Math.abs(score - other) <= 1e-4 * Math.max(Math.abs(score), 1e-6),
-          `Request ${index} gets other scores in a batch than alone.`,
-        );
-      });
+    for (const requests of [sampleRequests(subject), mixedRequests(subject)]) {
+      const together = await instance.propose(requestBatch(requests), 9);
+      for (const [index, request] of requests.entries()) {
+        const alone = slice(await instance.propose(requestBatch([request]), 9), 0);
+        const batched = slice(together, index);
+        hold(alone.rows.join() === batched.rows.join(), `Request ${index} gets other rows in a batch than alone.`);
+        alone.scores.forEach((score, place) => {
+          const other = batched.scores[place] ?? 0;
+          hold(
+            Math.abs(score - other) <= 1e-4 * Math.max(Math.abs(score), 1e-6),
+            `Request ${index} gets other scores in a batch than alone.`,
+          );
+        });
+      }
     }
     await instance.dispose?.();
   },
@@ -134,9 +138,9 @@ const unknownUserAndItem: Law = {
     const { instance } = await subject.open({ shop });
     const newItem = shop.items.rowCount - 1;
     const strangers: RequestView[] = [
-      shop.request(-1),
-      shop.request(shop.users.rowCount - 1, { items: [newItem], text: 'zzzz unheard of' }),
-      shop.request(0, {
+      strangerRequest(subject, -1),
+      strangerRequest(subject, shop.users.rowCount - 1, { items: [newItem], text: 'zzzz unheard of' }),
+      strangerRequest(subject, 0, {
         history: [{ item: newItem, type: subject.shop.history.typeNames[0] ?? 'view', timeMs: shop.asOfMs }],
         items: [newItem - 1],
       }),
