@@ -26,7 +26,7 @@ const margin = defineScorer({
     const factor: number = options.factor;
     deps.logger.info('margins are ready', { factor });
     // @ts-expect-error a service has the type of its token
-    deps.margins.nothing;
+    assert.equal(deps.margins.nothing, undefined);
     return {
       score(batch, out) {
         for (let index = 0; index < batch.count; index++) out[index] = factor * deps.margins.of(batch.rows[index] ?? -1);

@@ -63,7 +63,10 @@ describe('beside a host that uses Inversify itself', () => {
       const hostLogger = recordingLogger();
       const mine = recordingLogger();
       class Basket {
-        constructor(readonly owner: string) {}
+        readonly owner: string;
+        constructor(owner: string) {
+          this.owner = owner;
+        }
       }
       const host = new Container({ defaultScope: 'Singleton' });
       // The very ids that Recloom binds in its own container.

@@ -22,4 +22,7 @@ async function main() {
     }),
   );
 }
-main();
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
