@@ -109,7 +109,7 @@ describe('config', () => {
   });
 
   badInput('config-alias-bomb', async (code) => {
-    const letters = [...'abcdefghij'];
+    const letters = 'abcdefghij'.split('');
     const yaml = letters
       .map(
         (letter, index) =>

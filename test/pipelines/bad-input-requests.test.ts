@@ -219,8 +219,9 @@ describe('requests', () => {
       { id: 'new', prise: 3 },
       { id: 'new', price: Number.POSITIVE_INFINITY },
     ]) {
-      expect((await failureOf(own.upsertItems([item as never]))).code).toBe(code);
+      expect((await failureOf(own.upsertItems([{ id: 'good', price: 1 }, item as never]))).code).toBe(code);
       expect(own.item('new')).toBeUndefined();
+      expect(own.item('good')).toBeUndefined();
     }
     await own.close();
   });

@@ -365,6 +365,25 @@ describe('snapshots and disk', () => {
     60_000,
   );
 
+  badInput(
+    'disk-full-output',
+    async (code) => {
+      const shop = await builtShop();
+      const cli = join(import.meta.dirname, '..', '..', 'packages', 'cli', 'bin', 'recloom.js');
+      for (const command of ['recommend', 'build']) {
+        const child = spawn('bash', ['-c', 'exec "$@" > /dev/full', 'bash', process.execPath, cli, command, shop.config, '--json']);
+        let said = '';
+        child.stderr.on('data', (text: Buffer) => {
+          said += text.toString();
+        });
+        const exitCode = await new Promise((resolve) => child.once('close', resolve));
+        expect([command, exitCode, said]).toEqual([command, 1, `error ${code} Writing the output failed: the disk is full (ENOSPC).\n`]);
+        await expectServes(shop, first.snapshotId);
+      }
+    },
+    120_000,
+  );
+
   badInput('build-aborted', async () => {
     const shop = await builtShop();
     await shop.write('events.csv', laterEvents);

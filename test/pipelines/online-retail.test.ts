@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Dataset, loadConfig, readPipelineData } from '@recloom/core';
 import {

@@ -35,6 +35,6 @@ function codeOf(error: RecloomError): number {
   if (/^RECLOOM_(CFG|PLG|DI)_/.test(code)) return exitCodes.config;
   if (/^RECLOOM_RUN_(REQUEST|LIMIT|NEEDS|UNKNOWN_SURFACE|TEXT_TOO_LONG|MODEL_INPUT)$/.test(code)) return exitCodes.usage;
   // A plugin's own code: what its component reads decides whose problem it is.
-  if (!code.startsWith('RECLOOM_') && ['items', 'events', 'users'].includes(error.at.node ?? '')) return exitCodes.data;
+  if (!code.startsWith('RECLOOM_') && /^(?:data\.)?(?:items|events|users)$/.test(error.at.node ?? '')) return exitCodes.data;
   return exitCodes.unexpected;
 }

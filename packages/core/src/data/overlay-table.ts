@@ -67,13 +67,8 @@ export class OverlayTable implements Table {
     return column.read(this.rowCount);
   }
 
-  /**
-   * Adds a row, or changes the fields given of a row that is there, and returns its number. `null` empties a field;
-   * `undefined` leaves it. Either all fields are written or none. Takes time in the number of fields, on average.
-   *
-   * @throws RECLOOM_RUN_REQUEST for an empty id, a field the table does not have, or a value of another type.
-   */
-  upsert(id: string, fields: Readonly<Record<string, FieldValue>>): number {
+  /** The fields that are given, all of them usable. */
+  #checked(id: string, fields: Readonly<Record<string, FieldValue>>): [string, Exclude<FieldValue, undefined>][] {
     if (typeof id !== 'string' || id === '')
       throw this.#refusal(`the id of ${this.#what === 'item' ? 'an item' : 'a user'} must be a text that is not empty`);
     const entries = Object.entries(fields).filter((entry): entry is [string, Exclude<FieldValue, undefined>] => entry[1] !== undefined);
@@ -85,6 +80,26 @@ export class OverlayTable implements Table {
         throw this.#refusal(`the ${this.#what} field "${field}" must be ${kinds[column.type]} or null, not ${kindOf(value)}`);
       }
     }
+    return entries;
+  }
+
+  /**
+   * Whether `upsert` would take this; changes nothing.
+   *
+   * @throws RECLOOM_RUN_REQUEST as `upsert` does.
+   */
+  check(id: string, fields: Readonly<Record<string, FieldValue>>): void {
+    this.#checked(id, fields);
+  }
+
+  /**
+   * Adds a row, or changes the fields given of a row that is there, and returns its number. `null` empties a field;
+   * `undefined` leaves it. Either all fields are written or none. Takes time in the number of fields, on average.
+   *
+   * @throws RECLOOM_RUN_REQUEST for an empty id, a field the table does not have, or a value of another type.
+   */
+  upsert(id: string, fields: Readonly<Record<string, FieldValue>>): number {
+    const entries = this.#checked(id, fields);
     const version = this.#version + 1;
     let row = this.rowOf(id);
     let changed = row < 0;

@@ -406,6 +406,8 @@ export function applyEvent(engine: Engine, event: EventInput, timeMs: number): b
 export async function applyItems(engine: Engine, items: readonly ItemInput[]): Promise<void> {
   if (items.length === 0) return;
   const rows = new Set<number>();
+  // All are checked before the first is written: a refused call has changed nothing.
+  for (const { id, ...fields } of items) engine.items.check(id, fields);
   for (const { id, ...fields } of items) rows.add(engine.items.upsert(id, fields));
   const changed = Int32Array.from(rows).sort();
   for (const [name, matrix] of engine.features) {
