@@ -110,6 +110,17 @@ describe('syntheticShop', () => {
     expect(bytes(7)).not.toBe(bytes(8));
   });
 
+  it('spans the days it is told', () => {
+    const spanDays = (days?: number): number => {
+      const { timesMs } = syntheticShop(days === undefined ? {} : { days }).history;
+      return (timesMs.reduce((most, time) => Math.max(most, time), 0) - Date.UTC(2024, 0, 1)) / 86_400_000;
+    };
+    // Of some 2400 events crowding towards the end, the last lies on the last day or, within a visit, just after it.
+    for (const days of [7, 120, 400]) expect(Math.abs(spanDays(days) - days)).toBeLessThan(Math.max(1, days / 50));
+    expect(spanDays()).toBe(spanDays(120));
+    expect(() => syntheticShop({ days: 0 })).toThrow(RangeError);
+  });
+
   it('is skewed, clustered, ordered, and has cold items and users', () => {
     const shop = syntheticShop({ users: 300, items: 200, events: 6000 });
     const { history } = shop;
