@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,27 +16,43 @@ export interface CreatedPlugin {
   readonly files: readonly string[];
   /** Commands to run next. */
   readonly next: readonly string[];
+  /** True in the repository, where npm links it and every config finds it by its id. */
+  readonly isWorkspace: boolean;
+  /** True when Recloom's own packages are taken from the checkout this command runs from, by `file:` ranges. */
+  readonly fromCheckout: boolean;
 }
 
 const packageDirectory = fileURLToPath(new URL('..', import.meta.url));
 
+/** The repository this command runs from; undefined when it is installed from a registry. */
+function ownCheckout(): string | undefined {
+  const root = resolve(packageDirectory, '../..');
+  return existsSync(join(root, 'plugins/_template/package.json')) ? root : undefined;
+}
+
 /** The template: in the repository the plugin itself, in an installed CLI the copy that `prepack` made. */
 export function templateDirectory(): string {
-  const own = resolve(packageDirectory, '../../plugins/_template');
-  return existsSync(join(own, 'package.json')) ? own : join(packageDirectory, 'template');
+  const root = ownCheckout();
+  return root === undefined ? join(packageDirectory, 'template') : join(root, 'plugins/_template');
+}
+
+/** Without what the name of a plugin's package begins with: `recloom-plugin-season` is the plugin `season`. */
+function idOf(given: string): string {
+  return given.replace(/^(?:@recloom\/plugin-|recloom-plugin-)/, '');
 }
 
 /**
- * Copies the template and puts an id in.
+ * Copies the template and puts an id in; `given` is the id, or the name of the package it is to have.
  *
  * @throws UsageError when the id cannot be one or the folder is not empty
  */
 export async function createPlugin(
-  id: string,
+  given: string,
   options: { readonly workingDirectory: string; readonly directory?: string; readonly template?: string },
 ): Promise<CreatedPlugin> {
+  const id = idOf(given);
   if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(id) || id === 'template')
-    throw new UsageError(`"${id}" cannot be the id of a plugin.`, 'Use lower-case words joined by hyphens, e.g. my-plugin.');
+    throw new UsageError(`"${given}" cannot be the id of a plugin.`, 'Use lower-case words joined by hyphens, e.g. my-plugin.');
   const { workingDirectory } = options;
   const root = repositoryRoot(options.directory ?? workingDirectory);
   const directory = options.directory ?? (root === undefined ? join(workingDirectory, `recloom-plugin-${id}`) : join(root, 'plugins', id));
@@ -45,9 +61,16 @@ export async function createPlugin(
   const isWorkspace = root !== undefined && dirname(directory) === join(root, 'plugins');
   const packageName = isWorkspace ? `@recloom/plugin-${id}` : `recloom-plugin-${id}`;
   const template = options.template ?? templateDirectory();
-  const files = await filesOf(template);
-  for (const file of files) {
-    const text = adapt(file, await readFile(join(template, file), 'utf8'), { id, packageName, isWorkspace });
+  await mkdir(directory, { recursive: true });
+  const checkout = isWorkspace ? undefined : ownCheckout();
+  // npm reads a `file:` range from where the package really lies.
+  const ranges = rangesOf(checkout === undefined ? undefined : relative(realpathSync(directory), realpathSync(checkout)));
+  const names: Names = { id, packageName, isWorkspace, ranges };
+  const texts = new Map<string, string>();
+  for (const file of await filesOf(template)) texts.set(file, adapt(file, await readFile(join(template, file), 'utf8'), names));
+  if (!isWorkspace) for (const [file, text] of Object.entries(standaloneFiles)) texts.set(file, text);
+  const files = [...texts.keys()].sort();
+  for (const [file, text] of texts) {
     await mkdir(dirname(join(directory, file)), { recursive: true });
     await writeFile(join(directory, file), text);
   }
@@ -60,7 +83,9 @@ export async function createPlugin(
     files,
     next: isWorkspace
       ? ['npm install', `npx tsc -b plugins/${id}`, `npx vitest run plugins/${id}`]
-      : [`cd ${shownDirectory}`, 'npm install', 'npx tsc -b', 'npx vitest run'],
+      : [`cd ${shownDirectory}`, 'npm install', 'npm run build', 'npm test'],
+    isWorkspace,
+    fromCheckout: checkout !== undefined,
   };
 }
 
@@ -81,21 +106,67 @@ async function filesOf(directory: string): Promise<readonly string[]> {
     .sort();
 }
 
-function adapt(
-  file: string,
-  text: string,
-  names: { readonly id: string; readonly packageName: string; readonly isWorkspace: boolean },
-): string {
-  const { id, packageName, isWorkspace } = names;
-  if (file === 'package.json') return packageJson(text, id, packageName, isWorkspace);
-  if (file === 'tsconfig.json' && !isWorkspace) return standaloneTsconfig;
-  const named = text.replaceAll('template/newest', `${id}/newest`).replaceAll('@recloom/plugin-template', packageName);
-  if (file === 'src/index.ts') return named.replace("id: 'template'", `id: '${id}'`);
-  if (file === 'README.md') return named.replace(/^# .*$/m, `# ${packageName}`);
-  return named;
+interface Names {
+  readonly id: string;
+  readonly packageName: string;
+  readonly isWorkspace: boolean;
+  /** Ranges of Recloom's packages that the tests of a plugin outside the repository need. */
+  readonly ranges: Readonly<Record<string, string>>;
 }
 
-function packageJson(text: string, id: string, packageName: string, isWorkspace: boolean): string {
+function rangesOf(checkout: string | undefined): Names['ranges'] {
+  const own = JSON.parse(readFileSync(join(packageDirectory, 'package.json'), 'utf8')) as { readonly dependencies: Record<string, string> };
+  const published = own.dependencies['@recloom/plugin-api'] as string;
+  const range = (folder: string): string =>
+    checkout === undefined ? published : `file:${join(checkout, 'packages', folder).split('\\').join('/')}`;
+  return { '@recloom/plugin-api': range('plugin-api'), '@recloom/testing': range('testing') };
+}
+
+function adapt(file: string, text: string, names: Names): string {
+  const { id, packageName } = names;
+  if (file === 'package.json') return packageJson(text, names);
+  if (file === 'README.md') return readme(names);
+  const named = text.replaceAll('template/newest', `${id}/newest`).replaceAll('@recloom/plugin-template', packageName);
+  return file === 'src/index.ts' ? named.replace("id: 'template'", `id: '${id}'`) : named;
+}
+
+/** The headings every plugin's README has, filled in for the example; how to write one is the guide's matter. */
+function readme({ id, packageName, isWorkspace }: Names): string {
+  const guide = `${isWorkspace ? '../..' : 'https://github.com/recloom/recloom/blob/main'}/docs/guide/writing-a-plugin.md`;
+  return `# ${packageName}
+
+\`${id}/newest\` proposes the items that were added last. (One sentence: what a shop gets from this plugin.)
+
+## Options
+
+| option           | unit | default | meaning                                                            |
+| ---------------- | ---- | ------- | ------------------------------------------------------------------ |
+| \`halfScoreDays\`  | days | 30      | age at which an item scores half of what it scored when it was new |
+| \`maximumAgeDays\` | days | none    | items older than this are not proposed                             |
+
+## Pipeline
+
+\`\`\`yaml
+components:
+  new: { use: ${id}/newest, in: { added: item.addedMs }, with: { halfScoreDays: 14 } }
+surfaces:
+  home:
+    sources: { new: 50 }
+\`\`\`
+
+## When it fails
+
+An item without a date is not proposed; without the field, nothing is. An error at request time leaves this source out of the answer, with a warning, unless the surface marks it \`required\`.
+
+## Model
+
+None. (A plugin with a model says where it comes from and under which licence.)
+
+How plugins are written, tested and published: [Writing a plugin](${guide}).
+`;
+}
+
+function packageJson(text: string, { id, packageName, isWorkspace, ranges }: Names): string {
   const manifest = JSON.parse(text) as Record<string, unknown> & { recloom: object; peerDependencies: Record<string, string> };
   const written: Record<string, unknown> = {
     ...manifest,
@@ -104,46 +175,55 @@ function packageJson(text: string, id: string, packageName: string, isWorkspace:
     recloom: { ...manifest.recloom, id },
   };
   if (!isWorkspace) {
-    const own = JSON.parse(readFileSync(join(packageDirectory, 'package.json'), 'utf8')) as {
-      readonly dependencies: Record<string, string>;
-    };
-    const recloom = own.dependencies['@recloom/plugin-api'] as string;
+    // The tests open the compiled plugin, so they compile it first.
+    written['scripts'] = { build: 'tsc -b', test: 'tsc -b && vitest run', typecheck: 'tsc -p tsconfig.tests.json' };
     written['devDependencies'] = {
-      '@recloom/plugin-api': recloom,
-      '@recloom/testing': recloom,
+      ...ranges,
       '@types/node': '^20.19.0',
       typescript: '^7.0.2',
       vitest: '^4.1.12',
     };
   }
-  return `${JSON.stringify(written, undefined, 2)}\n`;
+  return asJson(written);
 }
 
 /** Outside the repository there is no root config to extend; these are its options that a plugin needs. */
-const standaloneTsconfig = `${JSON.stringify(
-  {
-    compilerOptions: {
-      target: 'ES2022',
-      lib: ['ES2023'],
-      module: 'NodeNext',
-      moduleResolution: 'NodeNext',
-      types: ['node'],
-      strict: true,
-      noUncheckedIndexedAccess: true,
-      exactOptionalPropertyTypes: true,
-      erasableSyntaxOnly: true,
-      verbatimModuleSyntax: true,
-      declaration: true,
-      sourceMap: true,
-      composite: true,
-      skipLibCheck: true,
-      rootDir: 'src',
-      outDir: 'dist',
-      tsBuildInfoFile: 'dist/.tsbuildinfo',
-    },
-    include: ['src'],
-    exclude: ['src/**/*.test.ts'],
+const standaloneTsconfig = asJson({
+  compilerOptions: {
+    target: 'ES2022',
+    lib: ['ES2023'],
+    module: 'NodeNext',
+    moduleResolution: 'NodeNext',
+    types: ['node'],
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+    erasableSyntaxOnly: true,
+    verbatimModuleSyntax: true,
+    declaration: true,
+    sourceMap: true,
+    composite: true,
+    skipLibCheck: true,
+    rootDir: 'src',
+    outDir: 'dist',
+    tsBuildInfoFile: 'dist/.tsbuildinfo',
   },
-  undefined,
-  2,
-)}\n`;
+  include: ['src'],
+  exclude: ['src/**/*.test.ts'],
+});
+
+/** What a workspace of the repository has from its root. */
+const standaloneFiles: Readonly<Record<string, string>> = {
+  '.gitignore': 'dist/\nnode_modules/\n',
+  'tsconfig.json': standaloneTsconfig,
+  'tsconfig.tests.json': asJson({
+    extends: './tsconfig.json',
+    compilerOptions: { composite: false, declaration: false, noEmit: true },
+    include: ['src'],
+    exclude: [],
+  }),
+};
+
+function asJson(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}

@@ -1,7 +1,8 @@
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, relative, resolve } from 'node:path';
 import type { Capabilities, ComponentDefinition } from '@recloom/plugin-api';
 import type { Command } from 'commander';
 import { addCommand, type CommandCall, type CommandHost, defaultConfig } from '../command.js';
+import type { CreatedPlugin } from '../create-plugin.js';
 import { describeOptions, type InstalledPlugin, installedPlugins, optionsSchemaOf } from '../installed-plugins.js';
 import { formatCountOf } from '../render/format.js';
 import type { Style } from '../render/style.js';
@@ -71,7 +72,7 @@ export function registerPlugins(program: Command, host: CommandHost): void {
     summary: 'start a plugin: copies the smallest complete one and puts your id in',
     detail: 'Inside the Recloom repository it becomes a workspace under plugins/; elsewhere a package of its own, recloom-plugin-<id>.',
     examples: [
-      ['recloom plugins new my-plugin', 'writes ./recloom-plugin-my-plugin'],
+      ['recloom plugins new my-plugin', 'writes ./recloom-plugin-my-plugin (the name of the package does as well)'],
       ['recloom plugins new my-plugin --directory plugins/mine', 'writes to a folder of your choice'],
     ],
     configure: (command) => void command.option('-d, --directory <folder>', 'where to; it must be empty or not there yet'),
@@ -92,14 +93,38 @@ export function registerPlugins(program: Command, host: CommandHost): void {
         call.style.bold('Next'),
         ...created.next.map((line) => `  $ ${line}`),
         '',
+        call.style.bold('Try it in a shop, from the folder of its config'),
+        ...tryLines(created, call),
+        '',
         ...wrap(
-          `Then edit src/newest.ts, and use it in a config: use: ${created.id}/newest. The README answers what comes up.`,
+          'newest is an example: rename src/newest.ts, its test and `newest` in src/index.ts and src/options.ts to what yours does. The README links the guide, which answers what comes up.',
           call.style.width,
           '  ',
         ),
+        ...(created.fromCheckout
+          ? [
+              '',
+              ...wrap(
+                "Recloom's packages come from this checkout: package.json names them by file: ranges. Put the ranges of published packages there before you publish.",
+                call.style.width,
+                '  ',
+              ),
+            ]
+          : []),
       ]);
     },
   });
+}
+
+/** How a config comes to know the plugin: from the folder of a shop here, or of one beside the plugin. */
+function tryLines(created: CreatedPlugin, call: CommandCall<unknown>): readonly string[] {
+  const use = `  use: ${created.id}/newest`;
+  if (created.isWorkspace) return [use];
+  const config = call.options.config === undefined ? defaultConfig(call.io.directory) : resolve(call.io.directory, call.options.config);
+  const path =
+    config === undefined ? `../${basename(created.directory)}` : relative(dirname(config), created.directory).replaceAll('\\', '/');
+  const folder = path.startsWith('.') ? path : `./${path}`;
+  return [`  $ npm install ${folder}`, `  or, in the config:  plugins: [${folder}]`, use];
 }
 
 async function find(call: CommandCall<unknown>): Promise<readonly InstalledPlugin[]> {
