@@ -1,7 +1,13 @@
 import type { Proposals } from '@recloom/plugin-api';
 
-/** Marks item rows while lists are merged; one integer per item, cleared by counting up instead of filling. */
+/** Marks item rows while lists are merged: one integer per item, cleared by counting up instead of filling. And a few numbers per source. */
 export class MergeScratch {
+  /** Most places taken of each source's list; set by the caller. */
+  limits = new Int32Array(0);
+  /** Rows of each source that were out of range or stood twice, after merging. */
+  badRows = new Int32Array(0);
+  starts = new Int32Array(0);
+  lengths = new Int32Array(0);
   #stamps = new Uint32Array(0);
   #places = new Int32Array(0);
   #generation = 0;
@@ -11,6 +17,17 @@ export class MergeScratch {
     this.#stamps = new Uint32Array(Math.ceil(itemCount * 1.25) + 64);
     this.#places = new Int32Array(this.#stamps.length);
     this.#generation = 0;
+  }
+
+  /** Room for so many sources, whose bad rows are counted from 0. */
+  ensureSources(sourceCount: number): void {
+    if (this.limits.length < sourceCount) {
+      this.limits = new Int32Array(sourceCount);
+      this.badRows = new Int32Array(sourceCount);
+      this.starts = new Int32Array(sourceCount);
+      this.lengths = new Int32Array(sourceCount);
+    }
+    this.badRows.fill(0);
   }
 
   begin(): void {
@@ -30,12 +47,6 @@ export class MergeScratch {
     this.#stamps[row] = this.#generation;
     this.#places[row] = place;
   }
-}
-
-/** What merging found wrong with the lists of one source. */
-export interface MergeFaults {
-  /** Rows out of range or twice, by source. */
-  readonly badRows: Int32Array;
 }
 
 /** Merged candidates as growable columns, kept from request to request so that serving allocates nothing per candidate. */
@@ -90,14 +101,7 @@ export class CandidateSet {
    * Merges the lists of several sources: place by place in turn, so that a later cut takes the best of each. A row two
    * sources propose stands once, with the score and rank of each. `lists[s]` undefined = that source has nothing.
    */
-  merge(
-    lists: readonly (Proposals | undefined)[],
-    requestCount: number,
-    itemCount: number,
-    limits: Int32Array,
-    scratch: MergeScratch,
-    faults: MergeFaults,
-  ): void {
+  merge(lists: readonly (Proposals | undefined)[], requestCount: number, itemCount: number, scratch: MergeScratch): void {
     let total = 0;
     const present: number[] = [];
     for (let source = 0; source < lists.length; source++) {
@@ -112,8 +116,7 @@ export class CandidateSet {
       (this.sourceRanks[source] as Int32Array).fill(0, 0, total);
     }
     const { offsets } = this;
-    const starts = new Int32Array(present.length);
-    const lengths = new Int32Array(present.length);
+    const { starts, lengths, limits } = scratch;
     let count = 0;
     offsets[0] = 0;
     for (let request = 0; request < requestCount; request++) {
@@ -134,7 +137,7 @@ export class CandidateSet {
           const end = Math.min(place + stride, lengths[at] as number);
           if (place >= end) continue;
           const source = present[at] as number;
-          count = this.#takePlaces(lists[source] as Proposals, starts[at] as number, place, end, source, count, itemCount, scratch, faults);
+          count = this.#takePlaces(lists[source] as Proposals, starts[at] as number, place, end, source, count, itemCount, scratch);
         }
       }
       offsets[request + 1] = count;
@@ -152,7 +155,6 @@ export class CandidateSet {
     count: number,
     itemCount: number,
     scratch: MergeScratch,
-    faults: MergeFaults,
   ): number {
     const { rows } = this;
     const scores = this.sourceScores[source] as Float32Array;
@@ -163,7 +165,7 @@ export class CandidateSet {
     for (let place = from; place < to; place++) {
       const row = listRows[start + place] as number;
       if (!(row >= 0 && row < itemCount)) {
-        faults.badRows[source] = (faults.badRows[source] as number) + 1;
+        scratch.badRows[source] = (scratch.badRows[source] as number) + 1;
         continue;
       }
       let position = scratch.placeOf(row);
@@ -172,7 +174,7 @@ export class CandidateSet {
         rows[position] = row;
         scratch.put(row, position);
       } else if (ranks[position] !== 0) {
-        faults.badRows[source] = (faults.badRows[source] as number) + 1;
+        scratch.badRows[source] = (scratch.badRows[source] as number) + 1;
         continue;
       }
       scores[position] = listScores[start + place] as number;

@@ -32,8 +32,9 @@ export class Deadline {
     return this.endsAtMs === Number.POSITIVE_INFINITY ? this.endsAtMs : this.endsAtMs - this.#monotonic();
   }
 
-  get passed(): boolean {
-    return this.endsAtMs !== Number.POSITIVE_INFINITY && this.#monotonic() >= this.endsAtMs;
+  /** Whether it is over at an instant of the monotonic clock, in milliseconds. */
+  passedAt(nowMs: number): boolean {
+    return nowMs >= this.endsAtMs;
   }
 
   /** @throws RECLOOM_RUN_ABORTED when the host gave up. */

@@ -104,7 +104,7 @@ async function applyRanker(
     values[place] = set.value[order[place] as number] as number;
   }
   try {
-    if (run.deadline.passed) throw recloomError('RECLOOM_RUN_TIMEOUT', { name: ranker.name, timeoutMs: 0 });
+    if (run.deadline.passedAt(started)) throw recloomError('RECLOOM_RUN_TIMEOUT', { name: ranker.name, timeoutMs: 0 });
     const answer = ranker.instance.rank({ request: state, count: order.length, rows, values, limit: state.limit }, run.deadline.signal);
     const indices = isThenable(answer)
       ? await run.deadline.wait(answer as PromiseLike<Int32Array>, ranker.name, undefined)

@@ -45,7 +45,7 @@ export function propose(run: RunContext, batch: RequestBatch, sources: readonly 
     const limit = run.options.unlimited ? run.engine.items.rowCount : source.planned.use.limit;
     const started = run.engine.services.monotonic();
     try {
-      if (run.deadline.passed) throw recloomError('RECLOOM_RUN_TIMEOUT', { name: source.name, timeoutMs: 0 });
+      if (run.deadline.passedAt(started)) throw recloomError('RECLOOM_RUN_TIMEOUT', { name: source.name, timeoutMs: 0 });
       const answer = source.instance.propose(batch, limit);
       if (isThenable(answer)) {
         track(
@@ -129,20 +129,21 @@ export function merge(
   states: readonly RequestState[],
 ): void {
   const engine = run.engine;
-  const limits = new Int32Array(lists.length);
-  for (const [index, source] of run.surface.allSources.entries())
-    limits[index] = run.options.unlimited ? engine.items.rowCount : source.planned.use.limit;
   const scratch = engine.takeScratch();
-  const faults = { badRows: new Int32Array(lists.length) };
-  set.merge(lists, states.length, engine.items.rowCount, limits, scratch, faults);
-  engine.giveScratch(scratch);
+  scratch.ensureSources(lists.length);
+  for (let source = 0; source < lists.length; source++)
+    scratch.limits[source] = run.options.unlimited
+      ? engine.items.rowCount
+      : (run.surface.allSources[source] as AssembledSource).planned.use.limit;
+  set.merge(lists, states.length, engine.items.rowCount, scratch);
   for (let source = 0; source < lists.length; source++) {
-    const count = faults.badRows[source] as number;
+    const count = scratch.badRows[source] as number;
     if (count === 0) continue;
     const { name } = run.surface.allSources[source] as AssembledSource;
     const { message } = recloomError('RECLOOM_LAW_ROWS', { name, count });
     for (const state of states) state.warn('RECLOOM_LAW_ROWS', message, count, { node: name });
   }
+  engine.giveScratch(scratch);
   for (let index = 0; index < states.length; index++) {
     const at = (states[index] as RequestState).index;
     run.merged[at] = (run.merged[at] as number) + (set.offsets[index + 1] as number) - (set.offsets[index] as number);

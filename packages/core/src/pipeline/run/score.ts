@@ -54,7 +54,7 @@ export function score(run: RunContext, set: CandidateSet): Promise<void> | undef
     out.fill(Number.NaN);
     const started = run.engine.services.monotonic();
     try {
-      if (run.deadline.passed) throw recloomError('RECLOOM_RUN_TIMEOUT', { name: scorer.name, timeoutMs: 0 });
+      if (run.deadline.passedAt(started)) throw recloomError('RECLOOM_RUN_TIMEOUT', { name: scorer.name, timeoutMs: 0 });
       const answer = scorer.instance.score(run.view(set, run.states), out, run.deadline.signal);
       if (isThenable(answer)) {
         // A scorer that answers too late may still write: it works on a column that nobody reads any more.
