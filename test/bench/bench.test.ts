@@ -72,18 +72,18 @@ describe('results', () => {
   const before: Results = {
     format: 1,
     machine,
-    measurements: [measured('requests', [figureOf(9), { ...figureOf(1), goal: 'G1' }]), measured('walks', [figureOf(3)])],
+    measurements: [measured('overhead', [figureOf(9), { ...figureOf(1), goal: 'G1' }]), measured('walks', [figureOf(3)])],
   };
 
   it('of some goals take the place of the older ones of those goals only', () => {
-    const now: Results = { format: 1, machine, measurements: [measured('requests', [figureOf(8)])] };
+    const now: Results = { format: 1, machine, measurements: [measured('overhead', [figureOf(8)])] };
     const merged = mergeResults(before, now).measurements.map(({ suite, outcomes }) => [
       suite,
       outcomes.map((found) => [found.goal, 'figure' in found && found.figure]),
     ]);
     expect(merged).toEqual([
       [
-        'requests',
+        'overhead',
         [
           ['G1', 1],
           ['G11', 8],

@@ -26,11 +26,18 @@ export interface Suite {
 /** All suites, in the order they run. Each loads its code when it runs. */
 export const suites: readonly Suite[] = [
   {
-    id: 'requests',
-    goals: ['G1', 'G11'],
+    id: 'overhead',
+    goals: ['G1'],
     usual: true,
     summary: 'what the framework adds to a request',
-    run: async (options) => ({ outcomes: await (await import('./requests.js')).benchRequests(options) }),
+    run: async (options) => ({ outcomes: await (await import('./requests.js')).benchOverhead(options) }),
+  },
+  {
+    id: 'fixed-cost',
+    goals: ['G11'],
+    usual: true,
+    summary: 'the fixed cost of a request',
+    run: async (options) => ({ outcomes: await (await import('./requests.js')).benchFixedCost(options) }),
   },
   {
     id: 'scans',
