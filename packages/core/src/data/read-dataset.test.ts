@@ -341,7 +341,7 @@ describe('readDataset', () => {
     [
       'an id inherited from the prototype',
       { rowCount: 0, columns: Object.create({ id: text([]) }) as DataBatch['columns'] },
-      /none where a column "id"/,
+      /none instead of a column "id"/,
     ],
   ])('a source that breaks its contract with %s is named', async (_, batch, why) => {
     await expect(read({ items: sourceOf([batch]) })).rejects.toMatchObject({
