@@ -10,7 +10,14 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 interface Package {
   readonly directory: string;
   readonly name: string;
-  readonly json: { dependencies?: Record<string, string>; peerDependencies?: Record<string, string>; optionalDependencies?: Record<string, string>; sideEffects?: unknown; exports?: unknown; recloom?: { apiVersion?: number; id?: string; model?: boolean } };
+  readonly json: {
+    dependencies?: Record<string, string>;
+    peerDependencies?: Record<string, string>;
+    optionalDependencies?: Record<string, string>;
+    sideEffects?: unknown;
+    exports?: unknown;
+    recloom?: { apiVersion?: number; id?: string; model?: boolean };
+  };
   readonly sources: readonly string[];
 }
 
@@ -43,7 +50,9 @@ const isTest = (file: string): boolean => /\.(?:test|test-support|fixture)\.ts$/
 
 /** Comments out, so that an import in an example is not one. */
 function code(file: string): string {
-  return readFileSync(file, 'utf8').replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1');
+  return readFileSync(file, 'utf8')
+    .replace(/\/\*[\s\S]*?\*\//g, '')
+    .replace(/(^|\s)\/\/.*$/gm, '$1');
 }
 
 function importsOf(file: string): Import[] {
@@ -52,11 +61,16 @@ function importsOf(file: string): Import[] {
   for (const match of text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[\w*{}\s,$]+?\s+from\s+)?['"]([^'"]+)['"]/gm)) {
     found.push({ file, specifier: match[2] as string, kind: match[1] === undefined ? 'static' : 'type' });
   }
-  for (const match of text.matchAll(/\bimport\(\s*['"]([^'"]+)['"]\s*\)/g)) found.push({ file, specifier: match[1] as string, kind: 'dynamic' });
+  for (const match of text.matchAll(/\bimport\(\s*['"]([^'"]+)['"]\s*\)/g))
+    found.push({ file, specifier: match[1] as string, kind: 'dynamic' });
   return found;
 }
 
-const packageOf = (specifier: string): string => specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/');
+const packageOf = (specifier: string): string =>
+  specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
 const shown = (entry: Import): string => `${relative(root, entry.file)} imports ${entry.specifier}`;
 const allImports = (entry: Package): Import[] => entry.sources.flatMap(importsOf);
 const productionImports = (entry: Package): Import[] => entry.sources.filter((file) => !isTest(file)).flatMap(importsOf);
@@ -66,30 +80,44 @@ describe('the house', () => {
   it('R1: plugin-api depends on nothing', () => {
     const api = byName('@recloom/plugin-api');
     expect({ ...api.json.dependencies, ...api.json.peerDependencies, ...api.json.optionalDependencies }).toEqual({});
-    expect(productionImports(api).filter((entry) => !entry.specifier.startsWith('.')).map(shown)).toEqual([]);
+    expect(
+      productionImports(api)
+        .filter((entry) => !entry.specifier.startsWith('.'))
+        .map(shown),
+    ).toEqual([]);
   });
 
   it('R2: a plugin imports plugin-api, our leaf packages and its own libraries only', () => {
     for (const plugin of plugins) {
       const own = new Set([...Object.keys(plugin.json.dependencies ?? {}), ...Object.keys(plugin.json.peerDependencies ?? {})]);
-      const wrong = productionImports(plugin).filter(bare).filter((entry) => {
-        const name = packageOf(entry.specifier);
-        if (name.startsWith('@recloom/')) return name !== '@recloom/plugin-api' && !(['@recloom/kernels', '@recloom/item-models'].includes(name) && own.has(name));
-        return !own.has(name) || name === 'inversify';
-      });
+      const wrong = productionImports(plugin)
+        .filter(bare)
+        .filter((entry) => {
+          const name = packageOf(entry.specifier);
+          if (name.startsWith('@recloom/'))
+            return name !== '@recloom/plugin-api' && !(['@recloom/kernels', '@recloom/item-models'].includes(name) && own.has(name));
+          return !own.has(name) || name === 'inversify';
+        });
       expect(wrong.map(shown), plugin.name).toEqual([]);
       expect(Object.keys(plugin.json.peerDependencies ?? {}), plugin.name).toContain('@recloom/plugin-api');
     }
   });
 
   it('R3: Inversify and reflect-metadata stand only under packages/core/src/di', () => {
-    const wrong = packages.flatMap(productionImports).filter((entry) => ['inversify', 'reflect-metadata'].includes(packageOf(entry.specifier)) && !entry.file.includes('/packages/core/src/di/'));
+    const wrong = packages
+      .flatMap(productionImports)
+      .filter(
+        (entry) => ['inversify', 'reflect-metadata'].includes(packageOf(entry.specifier)) && !entry.file.includes('/packages/core/src/di/'),
+      );
     expect(wrong.map(shown)).toEqual([]);
   });
 
   it('R4: no relative import leaves its package', () => {
     for (const entry of packages) {
-      const wrong = allImports(entry).filter((found) => found.specifier.startsWith('.') && !resolve(dirname(found.file), found.specifier).startsWith(join(entry.directory, 'src')));
+      const wrong = allImports(entry).filter(
+        (found) =>
+          found.specifier.startsWith('.') && !resolve(dirname(found.file), found.specifier).startsWith(join(entry.directory, 'src')),
+      );
       expect(wrong.map(shown), entry.name).toEqual([]);
     }
   });
@@ -109,14 +137,18 @@ describe('the house', () => {
     const ids = plugins.map((plugin) => plugin.json.recloom?.id).filter((id) => id !== undefined && id.includes('-')) as string[];
     for (const file of byName('@recloom/core').sources.filter((source) => !isTest(source))) {
       const text = code(file);
-      for (const id of ids) expect(text.includes(`'${id}`) || text.includes(`@recloom/plugin-${id}`), `${relative(root, file)} names ${id}`).toBe(false);
+      for (const id of ids)
+        expect(text.includes(`'${id}`) || text.includes(`@recloom/plugin-${id}`), `${relative(root, file)} names ${id}`).toBe(false);
     }
   });
 
   it('R7: one index.ts per package, with explicit named exports', () => {
     for (const entry of packages) {
       if (entry.sources.length === 0) continue;
-      expect(entry.sources.filter((file) => basename(file) === 'index.ts').map((file) => relative(entry.directory, file)), entry.name).toEqual(['src/index.ts']);
+      expect(
+        entry.sources.filter((file) => basename(file) === 'index.ts').map((file) => relative(entry.directory, file)),
+        entry.name,
+      ).toEqual(['src/index.ts']);
       for (const file of entry.sources) expect(/^export\s+\*/m.test(code(file)), `${relative(root, file)} exports *`).toBe(false);
     }
   });
@@ -131,7 +163,11 @@ describe('the house', () => {
       const after = keys();
       console.log(JSON.stringify({ before, after, native: process.report.getReport().sharedObjects.filter((path) => /onnxruntime|duckdb|sharp|vips/.test(path)) }));
     `;
-    const found = JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: root, encoding: 'utf8' })) as { before: number[]; after: number[]; native: string[] };
+    const found = JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: root, encoding: 'utf8' })) as {
+      before: number[];
+      after: number[];
+      native: string[];
+    };
     expect(found.after).toEqual(found.before);
     expect(found.native).toEqual([]);
   });
@@ -140,14 +176,17 @@ describe('the house', () => {
     for (const entry of packages) {
       // The hooks of a child process live in a thread of their own, where Node hands them their data once.
       for (const file of entry.sources.filter((source) => !isTest(source) && !source.includes('/conformance/child/'))) {
-        const registries = [...code(file).matchAll(/^(?:export\s+)?(?:let\s+\w+|const\s+\w+(?::[^=]+)?=\s*(?:new (?:Map|Set)(?:<[^>]*>)?\(\)|\[\];))/gm)].map((match) => match[0]);
+        const registries = [
+          ...code(file).matchAll(/^(?:export\s+)?(?:let\s+\w+|const\s+\w+(?::[^=]+)?=\s*(?:new (?:Map|Set)(?:<[^>]*>)?\(\)|\[\];))/gm),
+        ].map((match) => match[0]);
         expect(registries, relative(root, file)).toEqual([]);
       }
     }
   });
 
   it('no top-level await, so that CommonJS hosts can require us', () => {
-    for (const entry of packages) for (const file of entry.sources) expect(/^(?:const .*= )?await /m.test(code(file)), relative(root, file)).toBe(false);
+    for (const entry of packages)
+      for (const file of entry.sources) expect(/^(?:const .*= )?await /m.test(code(file)), relative(root, file)).toBe(false);
   });
 
   it('a package folder holds what its anatomy names', () => {
@@ -156,7 +195,15 @@ describe('the house', () => {
       '@recloom/kernels': ['assembly', 'scripts'],
       '@recloom/presets': ['presets'],
       '@recloom/cli': ['bin', 'scripts', 'template', '.gitignore'],
-      '@recloom/model-all-minilm-l6-v2': ['onnx', 'config.json', 'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'reference.json', 'NOTICE'],
+      '@recloom/model-all-minilm-l6-v2': [
+        'onnx',
+        'config.json',
+        'tokenizer.json',
+        'tokenizer_config.json',
+        'special_tokens_map.json',
+        'reference.json',
+        'NOTICE',
+      ],
     };
     for (const entry of packages) {
       const odd = readdirSync(entry.directory).filter((name) => !allowed.has(name) && !(extra[entry.name] ?? []).includes(name));

@@ -32,7 +32,7 @@ const { error, stderr } = await asc.main([
   '--noAssert',
 ]);
 if (error !== null && error !== undefined) {
-  process.stderr.write(`${stderr.toString()}\n${error.message}\n`);
+  process.stderr.write(`${String(stderr)}\n${error.message}\n`);
   process.exitCode = 1;
 } else if (process.argv.includes('--verbose')) {
   const { size } = statSync(`${root}/dist/kernels.wasm`);

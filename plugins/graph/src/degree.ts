@@ -10,7 +10,7 @@ export interface DegreeFitContext {
   readonly itemCount: number;
   readonly asOfMs: number;
   readonly signal: AbortSignal;
-  warn(warning: Warning): void;
+  readonly warn: (warning: Warning) => void;
 }
 
 /**

@@ -25,7 +25,7 @@ export interface EmbeddingFitContext {
   readonly random: RandomStream;
   readonly signal: AbortSignal;
   progress(fraction: number, note?: string): void;
-  warn(warning: Warning): void;
+  readonly warn: (warning: Warning) => void;
 }
 
 /** Sparsity of the projection: one entry in three differs from 0 (Achlioptas 2003), which keeps distances well at small widths. */

@@ -49,7 +49,7 @@ export interface PageRankFitContext {
   readonly asOfMs: number;
   readonly compute: Compute;
   readonly signal: AbortSignal;
-  warn(warning: Warning): void;
+  readonly warn: (warning: Warning) => void;
 }
 
 /**

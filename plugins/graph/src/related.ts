@@ -30,7 +30,7 @@ export interface RelatedFitContext {
   readonly asOfMs: number;
   readonly signal: AbortSignal;
   progress(fraction: number, note?: string): void;
-  warn(warning: Warning): void;
+  readonly warn: (warning: Warning) => void;
 }
 
 /** Mines the configured relations from the baskets of a history; see `mineRelation`. */

@@ -44,7 +44,7 @@ export function wordsOf(text: string): string[] {
   const words: string[] = [];
   for (const [run] of folded.matchAll(word)) {
     const rest = run.replace(unspaced, (characters) => {
-      const all = [...characters];
+      const all = Array.from(characters);
       if (all.length === 1) words.push(characters);
       for (let index = 0; index + 1 < all.length; index++) words.push(`${all[index]}${all[index + 1]}`);
       return ' ';

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createInference, createMemoryKeyValueStore } from '@recloom/inference';
+import reference from '@recloom/model-all-minilm-l6-v2/reference.json' with { type: 'json' };
 import type {
   Column,
   ExtractBatch,
@@ -16,7 +17,6 @@ import type {
   Warning,
 } from '@recloom/plugin-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import reference from '@recloom/model-all-minilm-l6-v2/reference.json' with { type: 'json' };
 import { BertEmbedding } from './bert-embedding.js';
 import { bertOptions } from './options.js';
 

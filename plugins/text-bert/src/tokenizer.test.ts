@@ -2,9 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import reference from '@recloom/model-all-minilm-l6-v2/reference.json' with { type: 'json' };
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import reference from '@recloom/model-all-minilm-l6-v2/reference.json' with { type: 'json' };
 import { openTokenizer, type Tokenizer } from './tokenizer.js';
 
 const model = fileURLToPath(new URL('../../../packages/model-all-minilm-l6-v2', import.meta.url));

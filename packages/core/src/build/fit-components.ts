@@ -81,7 +81,7 @@ export async function fitComponents(options: FitOptions): Promise<FitResult> {
     for (const node of plan.nodes) {
       if (!hasStoredState(node)) continue;
       const work = async (): Promise<void> => {
-        await Promise.all(featureInputs(node).map((input) => running.get(input.name)));
+        await Promise.all(featureInputs(node).map((input) => running.get(input.name) ?? Promise.resolve()));
         await slots.run(async () => {
           signal.throwIfAborted();
           results.set(node.name, await fitOne(node, keys.get(node.name) as string, { ...options, signal }, container, features));

@@ -146,7 +146,7 @@ function describe(node: ConfigNode, written: unknown): string {
   // A value from the environment may be a secret.
   if (node.template !== undefined) return 'a value from the environment';
   if (typeof written === 'string') return `the text "${written.length > 60 ? `${written.slice(0, 60)}…` : written}"`;
-  return typeof written === 'boolean' ? String(written) : `the number ${String(written)}`;
+  return typeof written === 'boolean' ? String(written) : `the number ${JSON.stringify(written)}`;
 }
 
 function quotingAdvice(expected: string, written: unknown): string {

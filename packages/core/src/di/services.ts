@@ -55,7 +55,7 @@ export class MemoryMetrics implements Metrics {
 /** How a token gets its value when the host provides none; `dispose` runs when the pipeline closes. */
 export interface ServiceDefault {
   readonly token: Token<unknown>;
-  readonly make: () => unknown | Promise<unknown>;
+  readonly make: () => unknown;
   readonly dispose?: (value: never) => void | Promise<void>;
 }
 

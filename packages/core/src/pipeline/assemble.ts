@@ -17,6 +17,7 @@ import {
   type Ranker,
   RecloomError,
   recloomError,
+  requestLabels,
   type Scorer,
   type SideEffect,
   type Table,
@@ -118,6 +119,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
   if (problems.length === 0) {
     for (const planned of plan.surfaces.values()) {
       try {
+        warnUngated(planned, plan, options.warn);
         surfaces.set(planned.name, assembleSurface(planned, nodes, expressions));
       } catch (error) {
         problems.push(...expressionProblems(error, plan, planned.name));
@@ -183,6 +185,23 @@ export function resolveInputs(
     resolved[name] = many ? values : values[0];
   }
   return resolved as never;
+}
+
+/** A surface that reads about people and has no gate grants everything; its author should know. */
+function warnUngated(planned: PlannedSurface, plan: Plan, warn: (warning: Warning) => void): void {
+  if (planned.privacy.length > 0) return;
+  const stages = [planned.filters, planned.features, planned.scorers, planned.rankers];
+  const nodes = [...planned.sources.map((source) => source.node), ...stages.flatMap((stage) => stage.map((use) => use.node))];
+  const personal = nodes.filter((node) => node.reads.some((label) => !requestLabels.includes(label)));
+  if (personal.length === 0) return;
+  const labels = [...new Set(personal.flatMap((node) => node.reads.filter((label) => !requestLabels.includes(label))))].join(', ');
+  const names = [...new Set(personal.map((node) => node.name))].join(', ');
+  const at = {
+    pipeline: plan.loaded.config.name,
+    surface: planned.name,
+    ...positionOf(plan.loaded.locate(['surfaces', planned.name], 'key')),
+  };
+  warn({ code: 'RECLOOM_PRV_NO_GATE', message: recloomError('RECLOOM_PRV_NO_GATE', { surface: planned.name, labels, names }).message, at });
 }
 
 function assembleSurface(planned: PlannedSurface, nodes: ReadonlyMap<string, AssembledNode>, expressions: Expressions): AssembledSurface {

@@ -166,6 +166,26 @@ describe('privacy', () => {
     await pipeline.close();
   });
 
+  it('warns when a surface that reads about people has no gate', async () => {
+    const ungated = await open({ sources: { mine: 10 } });
+    expect(ungated.warnings).toMatchObject([{ code: 'RECLOOM_PRV_NO_GATE', at: { surface: 'home' } }]);
+    await ungated.close();
+    for (const surface of [{ sources: { mine: 10 }, privacy: ['consent'] }, { sources: { popular: 10 } }]) {
+      const pipeline = await open(surface);
+      expect(pipeline.warnings).toEqual([]);
+      await pipeline.close();
+    }
+  });
+
+  it('a gate that hangs does not hang a batch', async () => {
+    const surface = { sources: { popular: 3 }, privacy: ['consent'], limits: { timeoutMs: 40 } };
+    const pipeline = await open(surface, { gate: () => new Promise(() => {}) });
+    const codesSeen: string[] = [];
+    for await (const result of pipeline.recommendMany(['u1'])) codesSeen.push(result.answer?.warnings[0]?.code ?? 'none');
+    expect(codesSeen).toEqual(['RECLOOM_PRV_FAILED_CLOSED']);
+    await pipeline.close();
+  });
+
   it.each([
     [
       'throws',

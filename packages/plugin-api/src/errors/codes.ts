@@ -384,6 +384,12 @@ export const errorCodes = {
     audience: 'embedder',
     retryable: true,
   },
+  RECLOOM_PRV_NO_GATE: {
+    message: ({ surface, labels, names }: { surface: string; labels: string; names: string }) =>
+      `Surface "${surface}" has no privacy gate, so every request grants ${labels} to ${names}.`,
+    hint: 'Add a gate under `privacy:` (privacy-consent/purpose), or leave it out on purpose where the host asks for consent itself.',
+    audience: 'pipeline author',
+  },
   RECLOOM_PRV_NOT_GRANTED: {
     message: ({ name, labels }: { name: string; labels: string }) => `"${name}" was left out: the request does not grant ${labels}.`,
     hint: 'Normal without consent; send `purposes` or provide a consent service if the person has agreed.',

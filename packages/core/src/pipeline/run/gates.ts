@@ -17,6 +17,8 @@ export async function openGates(
   states: readonly RequestState[],
   deadline: Deadline,
 ): Promise<void> {
+  // Batches have no deadline of their own; a gate that hangs must not hang them.
+  const gateTimeMs = Math.min(deadline.remainingMs(), surface.planned.config.limits.timeoutMs) * gateShare;
   for (const state of states) {
     let granted: Set<Label> | undefined;
     for (const gate of surface.gates) {
@@ -30,7 +32,7 @@ export async function openGates(
             signal: deadline.signal,
           }) ?? [];
         labels = isThenable(answer)
-          ? await deadline.wait(answer as PromiseLike<readonly Label[]>, gate.name, deadline.remainingMs() * gateShare)
+          ? await deadline.wait(answer as PromiseLike<readonly Label[]>, gate.name, gateTimeMs)
           : (answer as readonly Label[]);
         if (!Array.isArray(labels))
           throw recloomError('RECLOOM_LAW_SHAPE', { name: gate.name, expected: 'a list of labels', found: typeof labels });
