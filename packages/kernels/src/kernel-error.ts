@@ -28,6 +28,10 @@ export class KernelError extends Error {
   readonly code: KernelErrorCode;
   readonly hint: string | undefined;
   readonly retryable: boolean;
+  /** Kernels know no pipeline: whoever calls them adds the place. */
+  readonly at: Readonly<Record<never, never>> = {};
+  /** Always empty; there for readers of errors that gather several problems. */
+  readonly problems: readonly never[] = [];
 
   constructor(code: KernelErrorCode, message: string, details: KernelErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -36,6 +40,10 @@ export class KernelError extends Error {
     this.hint = details.hint;
     this.retryable = details.retryable ?? false;
     Object.defineProperty(this, Symbol.for('recloom.error'), { value: true });
+  }
+
+  toJSON(): Record<string, unknown> {
+    return { code: this.code, message: this.message, hint: this.hint, at: this.at, retryable: this.retryable };
   }
 }
 

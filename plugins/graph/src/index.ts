@@ -128,4 +128,20 @@ export const degree = defineFeatureExtractor({
   },
 });
 
-export default definePlugin({ apiVersion: 1, id: 'graph', components: [related, pagerank, embedding, degree] });
+export default definePlugin({
+  apiVersion: 1,
+  id: 'graph',
+  components: [related, pagerank, embedding, degree],
+  errors: [
+    {
+      code: 'GRAPH_UNKNOWN_TYPE',
+      summary: 'Warning: `types` names an event type that the data do not have.',
+      hint: 'Correct the name; event types come from the `type` of the events source.',
+    },
+    {
+      code: 'GRAPH_LARGE_BASKETS',
+      summary: 'Warning: baskets with more different items than `maximumBasketItems` were left out.',
+      hint: 'Raise `maximumBasketItems` if such baskets are real orders.',
+    },
+  ],
+});
