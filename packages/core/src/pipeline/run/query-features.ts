@@ -28,7 +28,7 @@ export async function extractQueries(run: RunContext): Promise<void> {
           state.setQueryVector(feature.name, out.values.slice(index * feature.instance.width, (index + 1) * feature.instance.width));
       }
     } catch (error) {
-      run.deadline.throwIfAborted();
+      run.throwIfFinal(error);
       for (const state of asked) reportFailure(run.engine, state, feature.node, error, 'RECLOOM_RUN_NODE_FAILED', 'encoding the query');
     }
     run.time(feature.name, started);
