@@ -36,7 +36,7 @@ export async function benchData({ quick }: SuiteOptions): Promise<GoalResult[]> 
   try {
     const times = await interleave(
       { count, load, gunzip, events: readEvents, all: () => readOnlineRetail(['items', 'events', 'users']) },
-      { rounds: quick ? 3 : 15, warmUpRounds: 2 },
+      { rounds: quick ? 3 : 9, warmUpRounds: 1 },
     );
     const limit = { name: "DuckDB's count(*) of the same file", value: times.count.cpuMs.median, unit: 'ms CPU' };
     return [

@@ -42,7 +42,7 @@ export async function benchEase({ quick }: SuiteOptions): Promise<Outcome[]> {
       shopFit: () => fitEase(training, 1, { recencyDays: 30, keep: 200, negativeWeights: false }),
       fitOnTwo: () => fitEase(training, 2),
     };
-    const rounds = { rounds: quick ? 1 : 7, warmUpRounds: 1 };
+    const rounds = { rounds: quick ? 1 : 5, warmUpRounds: 1 };
     if (peers === undefined) {
       const times = await interleave(own, rounds);
       return [
