@@ -50,8 +50,13 @@ async function describe(error: unknown, exitCode: number, style: Style): Promise
   if (isRecloomError(error)) {
     const { formatProblems } = await import('@recloom/core');
     const isPlaced = error.problems.length > 0 || error.at.line !== undefined;
-    if (isPlaced) return problemLines(formatProblems(error), error, style);
-    return block(error.message, style, error.code, error.hint, placeOf(error));
+    if (isPlaced)
+      return [...problemLines(formatProblems(error), error, style), ...(error.problems.length === 0 ? causeLines(error, style) : [])];
+    return [
+      ...block(error.message, style, error.code, undefined, placeOf(error)),
+      ...causeLines(error, style),
+      ...hintLines(error.hint, style),
+    ];
   }
   if (error instanceof UsageError) return block(error.message, style, undefined, error.hint, undefined);
   return block(messageOf(error), style, 'UNEXPECTED', 'Run it again with --debug for the stack, and please report it.', undefined);
@@ -90,6 +95,19 @@ function block(message: string, style: Style, code: string | undefined, hint: st
 
 function hintLines(hint: string | undefined, style: Style): string[] {
   return hint === undefined ? [] : wrap(`hint: ${hint}`, style.width, '        ', '  ').map(style.dim);
+}
+
+/** What lies behind an error, a line each. Messages of foreign errors may quote data: `--debug` shows those. */
+function causeLines(error: RecloomError, style: Style): string[] {
+  const lines: string[] = [];
+  let cause: unknown = error.cause;
+  for (let depth = 0; depth < 4 && cause instanceof Error; depth++) {
+    const text = isRecloomError(cause) ? `${cause.code} ${cause.message}` : `${cause.name} (--debug shows it)`;
+    lines.push(...wrap(`caused by: ${text}`, style.width, '        ', '  '));
+    if (!isRecloomError(cause)) break;
+    cause = cause.cause;
+  }
+  return lines;
 }
 
 function placeOf(error: RecloomError): string | undefined {
