@@ -10,7 +10,7 @@ export {
   type NumberColumn,
   type TextColumn,
 } from './columns/column.js';
-export type { FeatureBlock, FeatureMatrix } from './columns/features.js';
+export type { FeatureBlock, FeatureMatrix, FeatureRows } from './columns/features.js';
 export { emptyHistory, type HistoryStore, type HistoryView } from './columns/history.js';
 export { createRandomStream, deriveSeed, type RandomStream } from './columns/random-stream.js';
 export type { Table } from './columns/table.js';
@@ -21,6 +21,7 @@ export type { CandidateBatch, SourceColumns } from './contracts/candidates.js';
 export type { DataBatch, DataReadContext, DataReport, DataSource, DroppedRows } from './contracts/data-source.js';
 export type { Explainer, Inspectable, Reason } from './contracts/explainer.js';
 export type { ExtractBatch, FeatureExtractor, FeatureScope } from './contracts/feature-extractor.js';
+export type { ModelBacked, ModelInUse } from './contracts/model-backed.js';
 export type { GateContext, PrivacyFilter, ResultList } from './contracts/privacy-filter.js';
 export type { RankedList, Ranker } from './contracts/ranker.js';
 export type { Scorer } from './contracts/scorer.js';
@@ -58,9 +59,11 @@ export { joinProposals, perRequest, type RequestProposals } from './request/prop
 export type { ContextValue, RequestBatch, RequestView } from './request/request-view.js';
 export { type CompiledExpression, type Expressions, expressionsToken } from './tokens/expressions.js';
 export {
+  type BatchingOptions,
   type Inference,
   type InferenceDevice,
   type InferenceElementType,
+  type InferenceIsolation,
   type InferenceRunOptions,
   type InferenceSession,
   type InferenceTensor,
@@ -75,6 +78,8 @@ export {
   clockToken,
   computeToken,
   consentToken,
+  type ImageReader,
+  imageReaderToken,
   type KeyValueStore,
   keyValueStoreToken,
   type Logger,

@@ -26,7 +26,7 @@ export interface ListColumn {
   readonly codes: Int32Array;
   readonly categories: readonly string[];
 }
-/** A reference to a picture per row: a path or URI as text. */
+/** A picture per row: a path, data URI or any reference the image reader knows. Core turns bytes a host hands in into data URIs. */
 export interface ImageColumn {
   readonly type: 'image';
   readonly values: readonly (string | null)[];

@@ -14,6 +14,16 @@ export interface FeatureMatrix {
   changedSince(version: number): Int32Array;
 }
 
+/** Rows of a feature, gathered for one call: `values` is count × width, row-major; absent rows (presence 0) are zeros. Read only, valid until the call returns. */
+export interface FeatureRows {
+  /** The component that made the feature. */
+  readonly name: string;
+  readonly width: number;
+  readonly values: Float32Array;
+  /** One byte per row, 1 = present. */
+  readonly presence: Uint8Array;
+}
+
 /** Where an extractor writes: zeroed values and presence; write the rows you have and mark them 1. */
 export interface FeatureBlock {
   /** count × width, row-major. */

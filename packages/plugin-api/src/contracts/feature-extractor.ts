@@ -1,5 +1,6 @@
 import type { Column } from '../columns/column.js';
-import type { FeatureBlock } from '../columns/features.js';
+import type { FeatureBlock, FeatureRows } from '../columns/features.js';
+import type { RequestView } from '../request/request-view.js';
 import type { CandidateBatch } from './candidates.js';
 
 export type FeatureScope = 'item' | 'query' | 'candidate';
@@ -10,9 +11,18 @@ export interface ExtractBatch {
   readonly count: number;
   /**
    * By input name: one column per field the config gave it, each with `count` rows. At query scope one column: the text
-   * of the search stands in for a text input, its picture for an image input.
+   * of the search stands in for a text input, the reference of its picture for an
+   * image input (null when it came as bytes). A component that takes pictures or both reads `requests`.
    */
   readonly columns: Readonly<Record<string, readonly Column[]>>;
+  /**
+   * By input name, for inputs that are features of other components: one block per feature the config gave it, in its
+   * order, each with `count` rows. At item scope the items' vectors, at query scope the vectors those components gave for
+   * the same requests. Absent at candidate scope, where `candidates.rows` index the matrices of `inputs`.
+   */
+  readonly features?: Readonly<Record<string, readonly FeatureRows[]>>;
+  /** At query scope: the requests the rows stand for, in order. Absent otherwise. */
+  readonly requests?: readonly RequestView[];
   /** Item rows, at item scope; empty otherwise. */
   readonly rows: Int32Array;
   /** Present at candidate scope. */
@@ -23,6 +33,8 @@ export interface ExtractBatch {
 /** Turns inputs into `width` numbers per row. Item features are computed at build time and stored in the snapshot. */
 export interface FeatureExtractor {
   readonly width: number;
+  /** Candidate scope: a name per component for messages and training files, e.g. `['degree', 'rank']`; columns stay `feature.<name>` and `feature.<name>.<index>`. */
+  readonly componentNames?: readonly string[];
   /**
    * Writes into `out`, which comes zeroed: values count × width, presence 1 for each row written. A row whose input is
    * missing or unreadable stays absent; it is never written as zeros and marked present. Results must not depend on how rows are batched.

@@ -7,6 +7,7 @@ import type { CandidateSource } from '../contracts/candidate-source.js';
 import type { DataSource } from '../contracts/data-source.js';
 import type { Explainer, Inspectable } from '../contracts/explainer.js';
 import type { FeatureExtractor, FeatureScope } from '../contracts/feature-extractor.js';
+import type { ModelBacked } from '../contracts/model-backed.js';
 import type { PrivacyFilter } from '../contracts/privacy-filter.js';
 import type { Ranker } from '../contracts/ranker.js';
 import type { Scorer } from '../contracts/scorer.js';
@@ -103,7 +104,8 @@ type UnionToIntersection<U> = (U extends unknown ? (value: U) => void : never) e
 /** An instance provides every contract the component declares, and may explain itself. */
 export type InstanceOf<Provides extends ContractName> = UnionToIntersection<{ [Name in Provides]: Contracts[Name] }[Provides]> &
   Partial<Explainer> &
-  Partial<Inspectable>;
+  Partial<Inspectable> &
+  Partial<ModelBacked>;
 
 /** How to make one kind of component. */
 export interface ComponentSpec<

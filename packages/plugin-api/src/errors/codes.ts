@@ -177,6 +177,21 @@ export const errorCodes = {
     hint: "Map rare types to one with the source's options.",
     audience: 'data owner',
   },
+  RECLOOM_DAT_IMAGE_MISSING: {
+    message: (_: Record<string, never>) => 'A picture was not found.',
+    hint: 'Paths are relative to the folder of the config file; check the field and the files.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_IMAGE_REFUSED: {
+    message: ({ why }: { why: string }) => `A picture was not read: ${why}.`,
+    hint: 'Allow folders with images.directories and hosts with images.hosts in the config, or provide imageReaderToken.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_DAT_IMAGE_TOO_LARGE: {
+    message: ({ maximumBytes }: { maximumBytes: number }) => `A picture has more than ${maximumBytes} bytes.`,
+    hint: 'Store it smaller, or raise the limit of the component that reads it.',
+    audience: 'data owner',
+  },
   RECLOOM_DAT_IMPOSSIBLE_TIMES: {
     message: ({ count, lines }: { count: number; lines?: string | undefined }) =>
       `${count} event${count === 1 ? ' has' : 's have'} an impossible time${lines ? ` (lines ${lines})` : ''}; ${count === 1 ? 'it was' : 'they were'} dropped.`,

@@ -17,6 +17,8 @@ export interface RequestView {
   readonly text: string | undefined;
   /** The picture of a search: encoded bytes, or a path or URI. */
   readonly image: Uint8Array | string | undefined;
+  /** How much the words and the picture of a search count against each other when both are there, e.g. `{ text: 0.7, image: 0.3 }`; equal shares when undefined. */
+  readonly queryWeights?: { readonly text: number; readonly image: number } | undefined;
   /** The query-scope vector of a feature for this request, when its modality came along. */
   queryVector(feature: string): Float32Array | undefined;
   /** A field of the user's row (label `profile`, or the label the config gave the field); undefined when not granted. */

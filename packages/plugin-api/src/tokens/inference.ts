@@ -31,7 +31,29 @@ export interface ModelRequest {
    * per tensor is rewritten on loading to use one per row, where that can be done. `batchDependent` tells what came of it.
    */
   readonly independentRows?: boolean;
+  /** What the caller will feed and ask for; a graph that does not fit is refused at `load`. A dimension of -1 fits any. */
+  readonly expects?: {
+    readonly inputs?: Readonly<Record<string, { readonly type: InferenceElementType; readonly dims?: readonly number[] }>>;
+    readonly outputs?: readonly string[];
+  };
+  /** Lets concurrent calls share runs. Only for graphs whose rows are independent and whose first dimensions are all dynamic; others run call by call. Default off. */
+  readonly batching?: boolean | BatchingOptions;
+  /** Default: what the host or the config's `inference.isolation` says, `thread` at first. */
+  readonly isolation?: InferenceIsolation;
 }
+
+/** When small concurrent calls share a run. A call larger than the budget runs alone, at once. */
+export interface BatchingOptions {
+  /** Most rows (first dimension of every input) in one shared run. Default 128. */
+  readonly rows?: number;
+  /** Most tokens (rows × second dimension) in one shared run, for encoders; calls of another length go into other runs. No limit when absent. */
+  readonly tokens?: number;
+  /** Longest wait for company in milliseconds while the workers are busy; an idle worker never waits. Default 1. */
+  readonly waitMs?: number;
+}
+
+/** `thread`: a worker thread; survives errors, not a native crash. `process`: a child process; the host survives whatever happens to it. */
+export type InferenceIsolation = 'thread' | 'process';
 
 export interface InferenceRunOptions {
   /** Names of the outputs wanted; all when absent. */
@@ -45,7 +67,7 @@ export interface InferenceRunOptions {
 export interface InferenceSession {
   readonly inputs: readonly InferenceTensorInfo[];
   readonly outputs: readonly InferenceTensorInfo[];
-  /** The provider in use, e.g. `cpu`. */
+  /** The provider in use, e.g. `cpu`. A device that fails while it runs is given up for the CPU once, and `provider` and `warnings` say so from then on. */
   readonly provider: string;
   /** Providers that were tried and failed before it. */
   readonly warnings: readonly Warning[];

@@ -65,6 +65,24 @@ export interface ModelFiles {
 }
 export const modelFilesToken = createToken<ModelFiles>('recloom.modelFiles', 'finds model folders by path, package or hub id');
 
+/**
+ * Reads pictures for components: what stands in an image field of an item, or in a request. The default reads data URIs
+ * and files below the config's folder (and `images.directories`), and asks hosts of `images.hosts` over https; a host with
+ * object storage provides its own.
+ */
+export interface ImageReader {
+  /**
+   * The encoded bytes of a picture.
+   *
+   * @throws RECLOOM_DAT_IMAGE_MISSING, RECLOOM_DAT_IMAGE_REFUSED (outside the allowed folders and hosts), RECLOOM_DAT_IMAGE_TOO_LARGE
+   */
+  read(reference: string, limits: { readonly maximumBytes: number }, signal: AbortSignal): Promise<Uint8Array>;
+}
+export const imageReaderToken = createToken<ImageReader>(
+  'recloom.imageReader',
+  "reads pictures by path, data URI or the host's own reference",
+);
+
 /** Small durable values a component wants to keep between runs, e.g. embeddings by content hash. */
 export interface KeyValueStore {
   get(key: string): Promise<Uint8Array | undefined>;
