@@ -167,6 +167,11 @@ export const errorCodes = {
     hint: 'Convert it (iconv -f LATIN1 -t UTF-8) or set `encoding` in the options.',
     audience: 'data owner',
   },
+  RECLOOM_DAT_EXPORT_FOLDER: {
+    message: ({ path, why }: { path: string; why: string }) => `Training rows cannot be written to ${path}: ${why}.`,
+    hint: 'Name a new folder, or one that holds an earlier export of training rows: that one is replaced.',
+    audience: 'data owner',
+  },
   RECLOOM_DAT_FILE_MISSING: {
     message: ({ path }: { path: string }) => `No file matches ${path}.`,
     hint: 'Paths are relative to the config file; check the name and the working folder.',
@@ -425,6 +430,17 @@ export const errorCodes = {
     message: ({ device, why }: { device: string; why: string }) => `The device "${device}" cannot run the model: ${why}.`,
     hint: 'Install what the device needs, or name another device; `cpu` always works.',
     audience: 'embedder',
+  },
+  RECLOOM_RUN_EXPORT: {
+    message: ({ why }: { why: string }) => `The training rows cannot be made: ${why}.`,
+    hint: 'Correct the options of the export; `recloom export --help` describes them.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_RUN_EXPORT_WINDOW: {
+    message: ({ count }: { count: number }) =>
+      `The label window of ${count} cut${count === 1 ? '' : 's'} ends after the last event: later takings are not in the data.`,
+    hint: 'Choose earlier cuts or a shorter window, or leave it: labels of that cut are incomplete.',
+    audience: 'pipeline author',
   },
   RECLOOM_RUN_LIMIT: {
     message: ({ found, maximum }: { found: string; maximum: number }) =>
