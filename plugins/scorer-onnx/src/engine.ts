@@ -1,0 +1,31 @@
+import type { InferenceTensor, InferenceTensorInfo, Warning } from '@recloom/plugin-api';
+
+/** The tensors of a run by their names in the graph. */
+export type Tensors = Readonly<Record<string, InferenceTensor>>;
+
+/** What computes a model. */
+export interface Engine {
+  /** `kernels`, or the provider of onnxruntime in use. */
+  readonly device: string;
+  /** Hex SHA-256 of the model file. */
+  readonly sha256: string;
+  readonly inputs: readonly InferenceTensorInfo[];
+  readonly outputs: readonly InferenceTensorInfo[];
+  /** Devices that were tried and failed. */
+  readonly warnings: readonly Warning[];
+  /**
+   * True: what `run` was given is not read any more once it has returned, be its answer there or not. False: not before its
+   * answer is there.
+   */
+  readonly copiesInputs: boolean;
+  /** Runs the model; the answer holds the wanted outputs. A plain answer when it took next to no time. */
+  run(feeds: Tensors, outputs: readonly string[], limits: RunLimits): Tensors | Promise<Tensors>;
+  close(): Promise<void>;
+}
+
+/** When a run is given up. */
+export interface RunLimits {
+  readonly signal: AbortSignal;
+  /** On the monotonic clock of the process. */
+  readonly deadlineMs: number | undefined;
+}
