@@ -36,6 +36,15 @@ export {
   validateOptions,
 } from './host/host.js';
 export {
+  type FakeModel,
+  fakeInference,
+  type InterceptedRun,
+  type Tensors,
+  type WatchedInference,
+  watchInference,
+} from './host/inference.js';
+export { brokenPictures, type PictureSize, pictureReader, testPicture } from './host/pictures.js';
+export {
   allLabels,
   type CandidateParts,
   candidateBatch,

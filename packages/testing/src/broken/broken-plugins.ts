@@ -1,6 +1,7 @@
 import { type CandidateBatch, type ComponentDefinition, columnValue, tensor } from '@recloom/plugin-api';
 import type { ComponentFixture } from '../conformance/subject.js';
 import { textColumn } from '../host/columns.js';
+import { brokenModelTwins } from './broken-models.js';
 import {
   contextFilterWith,
   dataWith,
@@ -225,6 +226,8 @@ const brokenExtractors: readonly BrokenTwin[] = [
   {
     law: 'EXT-04',
     fault: 'values depend on the size of the batch',
+    // Searches come in batches as well.
+    implies: ['EXT-07'],
     component: extractorWith(({ healthy }) => ({
       async extract(batch, out) {
         await healthy.extract(batch, out);
@@ -236,6 +239,8 @@ const brokenExtractors: readonly BrokenTwin[] = [
   {
     law: 'EXT-05',
     fault: 'a missing text is passed off as zeros',
+    // A search without words is such a row.
+    implies: ['EXT-07'],
     component: extractorWith(({ healthy }) => ({
       async extract(batch, out) {
         await healthy.extract(batch, out);
@@ -530,5 +535,6 @@ export function brokenTwins(): readonly BrokenTwin[] {
     ...brokenScorers,
     ...brokenRankers,
     ...brokenPrivacy,
+    ...brokenModelTwins(),
   ];
 }

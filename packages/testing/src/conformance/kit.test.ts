@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { type ComponentDefinition, definePlugin, type PluginDefinition } from '@recloom/plugin-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fusedFixture } from '../broken/broken-models.js';
 import { brokenTwins } from '../broken/broken-plugins.js';
 import {
   contextFilterWith,
@@ -14,10 +15,18 @@ import {
   scorerWith,
   sourceWith,
 } from '../broken/healthy.js';
+import { fusedExtractorWith, modelFixture, modelScorerWith, pictureExtractorWith } from '../broken/healthy-models.js';
 import { type SamplePackage, writeSamplePackages } from '../broken/packages.js';
 import { bindLaws, type ConformanceReport, conformanceLaws, laws, runBoundLaws } from './kit.js';
 import { PackageInspector } from './package-check.js';
-import { type ConformanceOptions, createSubject, mixedRequests, type RequestFixture, sampleRequests } from './subject.js';
+import {
+  type ComponentFixture,
+  type ConformanceOptions,
+  createSubject,
+  mixedRequests,
+  type RequestFixture,
+  sampleRequests,
+} from './subject.js';
 
 let packages: ReturnType<typeof writeSamplePackages>;
 const inspectors = new Map<SamplePackage, PackageInspector>();
@@ -44,20 +53,23 @@ function check(
 
 describe('a healthy plugin', () => {
   it('keeps every law', async () => {
-    const healthy = [
-      scorerWith(),
-      sourceWith(),
-      filterWith(),
-      itemFilterWith(),
-      rankerWith(),
-      extractorWith(),
-      privacyWith(),
-      dataWith(),
-      effectWith(),
+    const healthy: readonly (readonly [ComponentDefinition, ComponentFixture?])[] = [
+      [scorerWith()],
+      [sourceWith()],
+      [filterWith()],
+      [itemFilterWith()],
+      [rankerWith()],
+      [extractorWith()],
+      [pictureExtractorWith(), modelFixture()],
+      [fusedExtractorWith(), fusedFixture()],
+      [modelScorerWith(), modelFixture()],
+      [privacyWith()],
+      [dataWith()],
+      [effectWith()],
     ];
     const kept = new Set<string>();
-    for (const component of healthy) {
-      const report = await check(component);
+    for (const [component, fixture] of healthy) {
+      const report = await check(component, 'careful', fixture && { fixtures: { [component.id]: fixture } });
       expect(report.broken, component.id).toEqual([]);
       for (const entry of report.kept) kept.add(entry.split(' ')[1] ?? '');
     }

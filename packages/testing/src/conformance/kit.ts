@@ -5,6 +5,8 @@ import { everyComponentLaws } from './laws/every-component.js';
 import { extractorLaws } from './laws/extractor.js';
 import { filterLaws } from './laws/filter.js';
 import { fitLaws } from './laws/fit.js';
+import { modalityLaws } from './laws/modality.js';
+import { modelLaws } from './laws/model.js';
 import { privacyLaws } from './laws/privacy.js';
 import { rankerLaws } from './laws/ranker.js';
 import { scorerLaws } from './laws/scorer.js';
@@ -18,11 +20,13 @@ export const laws: readonly Law[] = Object.freeze([
   ...fitLaws,
   ...dataLaws,
   ...extractorLaws,
+  ...modalityLaws,
   ...sourceLaws,
   ...filterLaws,
   ...scorerLaws,
   ...rankerLaws,
   ...privacyLaws,
+  ...modelLaws,
 ]);
 
 /** A law bound to one component of a plugin. */

@@ -136,6 +136,7 @@ export class PackageInspector {
         inputs: plainInputs(fixture?.inputs),
         directory: fixture?.directory,
         request: fixture?.request,
+        columns: fixture?.columns,
       };
     });
     const setup = this.#options.setupModule;

@@ -1,7 +1,7 @@
 import type { CandidateBatch, Column, ExtractBatch, FeatureBlock, FeatureScope, RequestView } from '@recloom/plugin-api';
-import { textColumn } from '../host/columns.js';
 import type { AnyInstance } from '../host/host.js';
 import { allLabels, requestBatch, resultList } from '../host/requests.js';
+import { itemFeatures, queryColumns, queryFeatures, sampleQueries } from './queries.js';
 import { type Subject, sampleCandidates, sampleList, sampleRequests } from './subject.js';
 
 /** One call of a contract with fixed inputs. */
@@ -56,25 +56,41 @@ function dataProbes(): Probe[] {
   ];
 }
 
-/** A batch for an extractor at one scope over the given item rows (or that many queries). */
+/** A batch for an extractor at one scope over the given item rows, or as many searches. */
 export function extractBatch(subject: Subject, scope: FeatureScope, rows: readonly number[], signal: AbortSignal): ExtractBatch {
+  if (scope === 'query') return queryBatch(subject, sampleQueries(subject, rows), signal);
   const columns: Record<string, readonly Column[]> = {};
   for (const [name, given] of Object.entries(subject.inputs)) {
     const fields = (Array.isArray(given) ? (given as readonly unknown[]) : [given]).filter((one) => typeof one === 'string');
     const picked = fields.flatMap((one) => {
       const [side, field = ''] = one.split('.');
       const column = (side === 'user' ? subject.shop.users : subject.shop.items).column(field);
-      if (column === undefined) return [];
-      return [scope === 'query' ? queryColumn(column, rows) : pickRows(column, rows)];
+      return column === undefined ? [] : [pickRows(column, rows)];
     });
-    if (picked.length > 0) columns[name] = scope === 'query' ? picked.slice(0, 1) : picked;
+    if (picked.length > 0) columns[name] = picked;
   }
   return {
     scope,
     count: rows.length,
     columns,
+    ...(scope === 'item' ? { features: itemFeatures(subject, rows) } : {}),
     rows: scope === 'item' ? Int32Array.from(rows) : new Int32Array(0),
     candidates: scope === 'candidate' ? sampleCandidatesOf(subject, rows.length) : undefined,
+    signal,
+  };
+}
+
+/** A batch at query scope over the given searches. */
+export function queryBatch(subject: Subject, requests: readonly RequestView[], signal: AbortSignal): ExtractBatch {
+  const placed = requests.map((request, index) => ({ ...request, index }));
+  return {
+    scope: 'query',
+    count: placed.length,
+    columns: queryColumns(subject, placed),
+    features: queryFeatures(subject, placed),
+    requests: placed,
+    rows: new Int32Array(0),
+    candidates: undefined,
     signal,
   };
 }
@@ -83,12 +99,6 @@ function sampleCandidatesOf(subject: Subject, count: number): CandidateBatch {
   const batch = sampleCandidates(subject, [sampleRequests(subject)[0] as RequestView]);
   const offsets = Int32Array.from([0, count]);
   return { ...batch, count, offsets, rows: batch.rows.slice(0, count) };
-}
-
-function queryColumn(column: Column, rows: readonly number[]): Column {
-  if (column.type !== 'text' && column.type !== 'category') return pickRows(column, rows);
-  const words = ['red mug', 'something warm', 'garden lantern', 'a', 'vintage suitcase for travel'];
-  return textColumn(rows.map((row) => words[row % words.length] ?? null));
 }
 
 /** The listed rows of a column, in list order. */
@@ -197,6 +207,11 @@ export function emptyScores(count: number): Float32Array {
   return new Float32Array(count).fill(Number.NaN);
 }
 
+/** The further columns a scorer asks for, as the pipeline hands them over. */
+export function furtherScores(instance: AnyInstance, count: number): Float32Array[] {
+  return (instance.furtherColumns ?? []).map(() => emptyScores(count));
+}
+
 function scorerProbes(subject: Subject): Probe[] {
   const requests = sampleRequests(subject);
   const probe = (name: string, some: readonly RequestView[]): Probe => {
@@ -207,8 +222,9 @@ function scorerProbes(subject: Subject): Probe[] {
       abortable: true,
       async run(instance, signal) {
         const out = emptyScores(batch.count);
-        await instance.score(batch, out, signal);
-        return out;
+        const further = furtherScores(instance, batch.count);
+        await instance.score(batch, out, signal, further);
+        return { out, further };
       },
     };
   };

@@ -1,6 +1,7 @@
 import {
   type CandidateBatch,
   type Column,
+  type ColumnType,
   type ComponentDefinition,
   type ComponentState,
   columnLength,
@@ -10,6 +11,7 @@ import {
   type Provided,
   type RankedList,
   type RequestView,
+  type Token,
 } from '@recloom/plugin-api';
 import { type TestTable, tableFrom } from '../host/columns.js';
 import { historyViewFrom } from '../host/history.js';
@@ -25,7 +27,7 @@ import { PackageInspector } from './package-check.js';
  */
 export type RequestFixture = Pick<
   RequestParts,
-  'items' | 'text' | 'image' | 'queryVectors' | 'userFields' | 'context' | 'asOfMs' | 'limit' | 'diversity'
+  'items' | 'text' | 'image' | 'queryWeights' | 'queryVectors' | 'userFields' | 'context' | 'asOfMs' | 'limit' | 'diversity'
 >;
 
 /** What a component needs to be opened in a test. It supplies material; it cannot switch a law off. */
@@ -47,6 +49,11 @@ export interface ComponentFixture {
    * batch with separate runs also mix requests with and without these parts.
    */
   readonly request?: RequestFixture;
+  /**
+   * Further finished columns a scorer reads (what its `readsColumns` names), e.g. `['score.habits', 'feature.walk.1']`:
+   * sample candidates come with made-up values, some of them missing.
+   */
+  readonly columns?: readonly string[];
   readonly provide?: Provided;
 }
 
@@ -84,6 +91,8 @@ export interface Subject {
   /** A new instance in a new host. */
   open(setup?: ComponentSetup, provide?: Provided): Promise<{ readonly instance: AnyInstance; readonly host: TestHost }>;
   host(provide?: Provided): TestHost;
+  /** The service the fixture or the test provides for a token; undefined where it is left to the test host. */
+  provided<Service>(token: Token<Service>): Service | undefined;
 }
 
 /** Sets a component up for the laws. */
@@ -120,6 +129,7 @@ export function createSubject(
     setup: base,
     state,
     host,
+    provided: <Service>(token: Token<Service>) => provide.findLast(([one]) => one.id === token.id)?.[1] as Service | undefined,
     async open(setup = {}, more = []) {
       const own = host(more);
       const instance = await own.open(definition, { ...base, state: setup.state ?? (await state()), ...setup });
@@ -137,7 +147,11 @@ function defaultInputs(definition: ComponentDefinition, shop: Shop): TestInputs 
       continue;
     }
     const [side, table] = spec.kind === 'item-field' ? ['item', shop.items] : ['user', shop.users];
-    const field = table.fields.find((candidate) => spec.types?.includes(table.column(candidate)?.type ?? 'text') ?? true);
+    const typeOf = (candidate: string): ColumnType => table.column(candidate)?.type ?? 'text';
+    // Whoever takes pictures as text references means pictures.
+    const field =
+      (spec.types?.includes('image') === true ? table.fields.find((candidate) => typeOf(candidate) === 'image') : undefined) ??
+      table.fields.find((candidate) => spec.types?.includes(typeOf(candidate)) ?? true);
     if (field !== undefined) inputs[name] = `${side}.${field}`;
     else if (!spec.optional) throw new LawBroken(`No ${side} field of the shop fits the input "${name}"; give one in the fixture.`);
   }
@@ -249,7 +263,7 @@ export function sampleRequests(subject: Subject): readonly RequestView[] {
 
 /**
  * Candidates for the given requests, twelve each: sources `first` and `second` (each proposes about three quarters of them),
- * finished columns `score.first`, `score.second` and `feature.first` (partly missing).
+ * finished columns `score.first`, `score.second` and `feature.first` (partly missing), and those of the fixture.
  */
 export function sampleCandidates(subject: Subject, requests: readonly RequestView[], rowLimit?: number): CandidateBatch {
   const random = createRandomStream(21);
@@ -262,7 +276,12 @@ export function sampleCandidates(subject: Subject, requests: readonly RequestVie
     rows,
     requests,
     sources: { first: draw(0.25), second: draw(0.25) },
-    columns: { 'score.first': draw(0), 'score.second': draw(0.2), 'feature.first': draw(0.2) },
+    columns: {
+      'score.first': draw(0),
+      'score.second': draw(0.2),
+      'feature.first': draw(0.2),
+      ...Object.fromEntries((subject.fixture.columns ?? []).map((name) => [name, draw(0.2)])),
+    },
   });
 }
 

@@ -15,8 +15,10 @@ import {
   type HistoryStore,
   type InputSpec,
   type Inspectable,
+  imageReaderToken,
   keyValueStoreToken,
   loggerToken,
+  type ModelBacked,
   metricsToken,
   type Provided,
   randomToken,
@@ -29,6 +31,7 @@ import {
   type Warning,
 } from '@recloom/plugin-api';
 import { simpleExpressions } from './expressions.js';
+import { pictureReader } from './pictures.js';
 import {
   consentFrom,
   fixedClock,
@@ -80,7 +83,8 @@ export type AnyInstance = Contracts['data'] &
   Contracts['privacy'] &
   Contracts['effect'] &
   Explainer &
-  Inspectable;
+  Inspectable &
+  ModelBacked;
 
 /** Runs components without core, and remembers what they said. */
 export interface TestHost {
@@ -114,7 +118,8 @@ export interface TestHostOptions {
 
 /**
  * A host of the default fakes: a logger and metrics that record, a clock that stands still, seeded random, no-op tracer,
- * key-value store in memory, single-thread compute, simple expressions over the shop's items, consent from a map.
+ * key-value store in memory, single-thread compute, simple expressions over the shop's items, consent from a map, made-up
+ * pictures.
  * Inference and model files have no default: provide them.
  */
 export function createTestHost(options: TestHostOptions = {}): TestHost {
@@ -138,6 +143,7 @@ export function createTestHost(options: TestHostOptions = {}): TestHost {
     [keyValueStoreToken.id, memoryKeyValueStore()],
     [computeToken.id, singleThreadCompute()],
     [consentToken.id, consentFrom(options.consent ?? {})],
+    [imageReaderToken.id, pictureReader()],
   ]);
   for (const [token, value] of options.provide ?? []) services.set(token.id, value);
 

@@ -28,6 +28,8 @@ export interface RequestParts {
   readonly items?: ArrayLike<number>;
   readonly text?: string;
   readonly image?: Uint8Array | string;
+  /** How much words and picture count against each other when both are there. */
+  readonly queryWeights?: { readonly text: number; readonly image: number };
   /** Query-scope vectors by feature name. */
   readonly queryVectors?: Readonly<Record<string, ArrayLike<number>>>;
   readonly userFields?: Readonly<Record<string, ContextValue>>;
@@ -58,6 +60,7 @@ export function requestView(parts: RequestParts = {}): RequestView {
     items: Int32Array.from(parts.items ?? []),
     text: parts.text,
     image: parts.image,
+    queryWeights: parts.queryWeights,
     queryVector: (name) => vectors.get(name),
     userField: (field) => (grants.has('profile') ? fields.get(field) : undefined),
     context: parts.context ?? {},

@@ -7,7 +7,7 @@ import {
   type RandomStream,
   type RequestView,
 } from '@recloom/plugin-api';
-import { booleanColumn, categoryColumn, listColumn, numberColumn, type TestTable, tableFrom, textColumn } from './columns.js';
+import { booleanColumn, categoryColumn, imageColumn, listColumn, numberColumn, type TestTable, tableFrom, textColumn } from './columns.js';
 import { historyFrom, historyViewOf, type TestUserEvent } from './history.js';
 import { type RequestParts, requestView } from './requests.js';
 
@@ -39,7 +39,7 @@ export interface Shop {
 /**
  * A made-up shop: the same size and seed give the same bytes.
  * Item fields: title (text), category, brand (category), price, stock (number), available (boolean), tags (list),
- * description (text, missing for some). User field: country (category, missing for some).
+ * description (text, missing for some), photo (image, missing for some; `pictureReader` reads them). User field: country (category, missing for some).
  * Event types view, cart, purchase with weights 1, 3, 5, and a basket number per visit.
  */
 export interface SyntheticShop extends Shop {
@@ -138,6 +138,7 @@ function makeItems(itemCount: number, clusters: Int32Array, random: RandomStream
       stock: numberColumn(rows.map((row) => (row % 13 === 12 ? 0 : 1 + random.integer(200)))),
       available: booleanColumn(rows.map((row) => (row % 31 === 30 ? null : row % 17 !== 16))),
       tags: listColumn(rows.map((row) => (row % 7 === 6 ? null : [clusterNames[clusters[row] ?? 0] ?? '', pick(['gift', 'sale', 'new'])]))),
+      photo: imageColumn(rows.map((row) => (row % 10 === 9 ? null : `picture:${row}`))),
     },
   );
 }

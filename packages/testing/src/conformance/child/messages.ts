@@ -8,6 +8,7 @@ export interface ChildComponent {
   /** Inputs by name; features without their methods. */
   readonly inputs: Readonly<Record<string, unknown>> | undefined;
   readonly request: RequestFixture | undefined;
+  readonly columns: readonly string[] | undefined;
 }
 
 /** What the child is asked to do. */

@@ -24,6 +24,7 @@ export async function openComponents(plugin: unknown, request: ChildRequest): Pr
       options: component.options,
       ...(component.directory === undefined ? {} : { directory: component.directory }),
       ...(component.request === undefined ? {} : { request: component.request }),
+      ...(component.columns === undefined ? {} : { columns: component.columns }),
       ...(component.inputs === undefined ? {} : { inputs: revive(component.inputs) }),
     };
     findings.push(

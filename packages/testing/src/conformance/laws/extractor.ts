@@ -1,4 +1,4 @@
-import { type Column, type ComponentDefinition, type FeatureBlock, type FeatureScope } from '@recloom/plugin-api';
+import type { Column, ComponentDefinition, FeatureBlock, FeatureRows, FeatureScope } from '@recloom/plugin-api';
 import type { AnyInstance } from '../../host/host.js';
 import { hold, type Law, provides } from '../law.js';
 import { emptyBlock, extractBatch } from '../probes.js';
@@ -6,11 +6,13 @@ import type { Subject } from '../subject.js';
 
 const signal = (): AbortSignal => new AbortController().signal;
 
-function scopesOf(definition: ComponentDefinition): readonly FeatureScope[] {
+/** The scopes an extractor works at. */
+export function scopesOf(definition: ComponentDefinition): readonly FeatureScope[] {
   return definition.capabilities.scopes ?? ['item'];
 }
 
-function someRows(subject: Subject): number[] {
+/** Item rows the laws look at. */
+export function someRows(subject: Subject): number[] {
   return Array.from({ length: Math.min(11, subject.shop.items.rowCount) }, (_, row) => row);
 }
 
@@ -127,7 +129,8 @@ const batchInvariant: Law = {
   },
 };
 
-function alike(left: Float32Array, right: Float32Array): boolean {
+/** Equal as far as an encoder can be: cosine and length within the tolerance of EXT-04. */
+export function alike(left: Float32Array, right: Float32Array): boolean {
   let dot = 0;
   let leftSquare = 0;
   let rightSquare = 0;
@@ -160,13 +163,26 @@ const missingMarked: Law = {
     const columns = Object.fromEntries(
       Object.entries(batch.columns).map(([name, some]) => [name, some.map((column) => withNulls(column, gone))]),
     );
+    const features = Object.fromEntries(
+      Object.entries(batch.features ?? {}).map(([name, some]) => [name, some.map((feature) => withoutRows(feature, gone))]),
+    );
     const out = emptyBlock(rows.length, instance.width);
-    await instance.extract({ ...batch, columns }, out);
+    await instance.extract({ ...batch, columns, features }, out);
     for (const row of gone) hold(out.presence[row] === 0, 'A row whose inputs are all missing is marked as present.');
     hold(out.presence.includes(1), 'Rows beside a missing one are absent as well.');
     await instance.dispose?.();
   },
 };
+
+function withoutRows(feature: FeatureRows, rows: readonly number[]): FeatureRows {
+  const values = feature.values.slice();
+  const presence = feature.presence.slice();
+  for (const row of rows) {
+    presence[row] = 0;
+    values.fill(0, row * feature.width, (row + 1) * feature.width);
+  }
+  return { ...feature, values, presence };
+}
 
 function withNulls(column: Column, rows: readonly number[]): Column {
   const gone = new Set(rows);

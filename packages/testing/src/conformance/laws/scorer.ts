@@ -2,13 +2,15 @@ import { type CandidateBatch, createRandomStream } from '@recloom/plugin-api';
 import type { AnyInstance } from '../../host/host.js';
 import { candidateBatch } from '../../host/requests.js';
 import { hold, type Law, provides } from '../law.js';
-import { emptyScores } from '../probes.js';
-import { mixedRequests, sampleCandidates, sampleRequests, shuffled, strangerRequest } from '../subject.js';
+import { emptyScores, furtherScores } from '../probes.js';
+import { mixedRequests, type Subject, sampleCandidates, sampleRequests, shuffled, strangerRequest } from '../subject.js';
 
-async function score(instance: AnyInstance, batch: CandidateBatch): Promise<Float32Array> {
+/** The main column, and the further ones behind it. */
+async function scoreAll(instance: AnyInstance, batch: CandidateBatch): Promise<readonly Float32Array[]> {
   const out = emptyScores(batch.count);
-  await instance.score(batch, out, new AbortController().signal);
-  return out;
+  const further = furtherScores(instance, batch.count);
+  await instance.score(batch, out, new AbortController().signal, further);
+  return [out, ...further];
 }
 
 function same(left: number, right: number): boolean {
@@ -27,7 +29,7 @@ const oneScoreEach: Law = {
     const guard = 5;
     const whole = new Float32Array(batch.count + 2 * guard).fill(-77);
     const out = whole.subarray(guard, guard + batch.count).fill(Number.NaN);
-    await instance.score(batch, out, new AbortController().signal);
+    await instance.score(batch, out, new AbortController().signal, furtherScores(instance, batch.count));
     hold(
       out.every((value) => Number.isFinite(value) || Number.isNaN(value)),
       'A score is infinite.',
@@ -46,8 +48,8 @@ const oneScoreEach: Law = {
       [...whole.subarray(0, guard), ...whole.subarray(guard + batch.count)].every((value) => value === -77),
       'It writes outside its column.',
     );
-    await score(instance, candidateBatch({ rows: [] }));
-    await score(instance, candidateBatch({ rows: [[]] }));
+    await scoreAll(instance, withColumns(subject, candidateBatch({ rows: [] })));
+    await scoreAll(instance, withColumns(subject, candidateBatch({ rows: [[]] })));
     await instance.dispose?.();
   },
 };
@@ -80,10 +82,12 @@ const equivariant: Law = {
         return column === undefined ? undefined : move(column);
       },
     };
-    const before = await score(instance, batch);
-    const after = await score(instance, moved);
-    order.forEach((place, index) => {
-      hold(same(before[place] ?? 0, after[index] ?? 0), 'A score depends on the place of its candidate.');
+    const before = await scoreAll(instance, batch);
+    const after = await scoreAll(instance, moved);
+    before.forEach((column, which) => {
+      order.forEach((place, index) => {
+        hold(same(column[place] ?? 0, after[which]?.[index] ?? 0), 'A score depends on the place of its candidate.');
+      });
     });
     await instance.dispose?.();
   },
@@ -111,11 +115,16 @@ const unknownUserAndItem: Law = {
         }),
       ],
       sources: { first: twelve, second: twelve },
-      columns: { 'score.first': twelve, 'score.second': twelve, 'feature.first': twelve },
+      columns: {
+        'score.first': twelve,
+        'score.second': twelve,
+        'feature.first': twelve,
+        ...Object.fromEntries((subject.fixture.columns ?? []).map((name) => [name, twelve])),
+      },
     });
-    const out = await score(instance, batch);
+    const columns = await scoreAll(instance, batch);
     hold(
-      out.every((value) => Number.isFinite(value) || Number.isNaN(value)),
+      columns.every((column) => column.every((value) => Number.isFinite(value) || Number.isNaN(value))),
       'A stranger gets an infinite score.',
     );
     await instance.dispose?.();
@@ -132,11 +141,11 @@ const batchIsSeparate: Law = {
     const { instance } = await subject.open();
     for (const requests of [sampleRequests(subject), mixedRequests(subject)]) {
       const batch = sampleCandidates(subject, requests);
-      const together = await score(instance, batch);
+      const together = await scoreAll(instance, batch);
       for (const [index, request] of batch.requests.entries()) {
         const start = batch.offsets[index] ?? 0;
         const end = batch.offsets[index + 1] ?? start;
-        const alone = await score(instance, {
+        const alone = await scoreAll(instance, {
           requests: [{ ...request, index: 0 }],
           count: end - start,
           offsets: Int32Array.from([0, end - start]),
@@ -148,8 +157,11 @@ const batchIsSeparate: Law = {
           })),
           column: (name) => batch.column(name)?.slice(start, end),
         });
-        alone.forEach((value, place) => {
-          hold(same(value, together[start + place] ?? 0), `The scores of request ${index} depend on the other requests of the batch.`);
+        alone.forEach((column, which) => {
+          column.forEach((value, place) => {
+            const there = together[which]?.[start + place] ?? 0;
+            hold(same(value, there), `The scores of request ${index} depend on the other requests of the batch.`);
+          });
         });
       }
     }
@@ -157,5 +169,95 @@ const batchIsSeparate: Law = {
   },
 };
 
+/** A batch without candidates still has the columns of the surface. */
+function withColumns(subject: Subject, batch: CandidateBatch): CandidateBatch {
+  const names = new Set(['score.first', 'score.second', 'feature.first', ...(subject.fixture.columns ?? [])]);
+  return { ...batch, column: (name) => (names.has(name) ? new Float32Array(batch.count) : undefined) };
+}
+
+const furtherFilled: Law = {
+  id: 'SCR-05',
+  title: 'further columns are filled and aligned',
+  law: 'Every name of `furtherColumns` is a word of its own; each of its columns holds finite or missing scores, something among them, and nothing outside is written; a caller that wants none gets the same main column.',
+  appliesTo: provides('scorer'),
+  async run(subject) {
+    const { instance } = await subject.open();
+    const names = [...(instance.furtherColumns ?? [])];
+    hold(new Set(names).size === names.length, 'Two further columns have one name.');
+    for (const name of names) hold(/^[A-Za-z_]\w*$/.test(name), `"${name}" is no name for a column.`);
+    const batch = sampleCandidates(subject, sampleRequests(subject));
+    const guard = 5;
+    const whole = names.map(() => new Float32Array(batch.count + 2 * guard).fill(-77));
+    const further = whole.map((column) => column.subarray(guard, guard + batch.count).fill(Number.NaN));
+    const out = emptyScores(batch.count);
+    await instance.score(batch, out, new AbortController().signal, further);
+    names.forEach((name, which) => {
+      const column = further[which] ?? new Float32Array(0);
+      hold(
+        column.every((value) => Number.isFinite(value) || Number.isNaN(value)),
+        `A value of the further column "${name}" is infinite.`,
+      );
+      hold(
+        column.some((value) => Number.isFinite(value)),
+        `Nothing was written into the further column "${name}".`,
+      );
+      const all = whole[which] ?? new Float32Array(0);
+      const around = [...all.subarray(0, guard), ...all.subarray(guard + batch.count)];
+      hold(
+        around.every((value) => value === -77),
+        `It writes outside the further column "${name}".`,
+      );
+    });
+    if (names.length > 0) {
+      const alone = emptyScores(batch.count);
+      await instance.score(batch, alone, new AbortController().signal);
+      const deterministic = subject.definition.capabilities.deterministic !== false;
+      hold(!deterministic || alone.every((value, place) => same(value, out[place] ?? 0)), 'Without further columns the scores are others.');
+    }
+    hold([...(instance.furtherColumns ?? [])].join() === names.join(), 'The names of the further columns changed.');
+    await instance.dispose?.();
+  },
+};
+
+const columnsDeclared: Law = {
+  id: 'SCR-06',
+  title: 'it reads the columns it says it reads',
+  law: 'Every `score.*` and `feature.*` column it reads stands in `readsColumns`, so that it is finished by then; what is missing in them gives finite or missing scores.',
+  appliesTo: provides('scorer'),
+  async run(subject) {
+    const { instance } = await subject.open();
+    const declared = new Set(instance.readsColumns ?? []);
+    const batch = sampleCandidates(subject, sampleRequests(subject));
+    for (const name of declared) {
+      hold(/^(?:score|feature)\.\w/.test(name), `"${name}" in readsColumns is neither a score.* nor a feature.* column.`);
+      hold(
+        batch.column(name) !== undefined,
+        `It reads "${name}"; name it under \`columns\` of the fixture, so that the candidates have it.`,
+      );
+    }
+    const read = new Set<string>();
+    const spied: CandidateBatch = {
+      ...batch,
+      column(name) {
+        if (/^(?:score|feature)\./.test(name)) read.add(name);
+        return batch.column(name);
+      },
+    };
+    await scoreAll(instance, spied);
+    for (const name of read) hold(declared.has(name), `It reads "${name}", which is not in readsColumns: it may come too late.`);
+    for (const gone of declared) {
+      const columns = await scoreAll(instance, {
+        ...batch,
+        column: (name) => (name === gone ? emptyScores(batch.count) : batch.column(name)),
+      });
+      hold(
+        columns.every((column) => column.every((value) => Number.isFinite(value) || Number.isNaN(value))),
+        `Without any value in "${gone}" a score is infinite.`,
+      );
+    }
+    await instance.dispose?.();
+  },
+};
+
 /** Laws of scorers. */
-export const scorerLaws: readonly Law[] = [oneScoreEach, equivariant, unknownUserAndItem, batchIsSeparate];
+export const scorerLaws: readonly Law[] = [oneScoreEach, equivariant, unknownUserAndItem, batchIsSeparate, furtherFilled, columnsDeclared];
