@@ -1,5 +1,6 @@
 import type { Column } from '../columns/column.js';
 import type { FeatureBlock, FeatureRows } from '../columns/features.js';
+import type { Warning } from '../errors/warning.js';
 import type { RequestView } from '../request/request-view.js';
 import type { CandidateBatch } from './candidates.js';
 
@@ -23,6 +24,8 @@ export interface ExtractBatch {
   readonly features?: Readonly<Record<string, readonly FeatureRows[]>>;
   /** At query scope: the requests the rows stand for, in order. Absent otherwise. */
   readonly requests?: readonly RequestView[];
+  /** At query scope: puts a warning into the answer of one request, by its place in `requests`; e.g. that its picture could not be read. */
+  readonly warn?: (index: number, warning: Warning) => void;
   /** Item rows, at item scope; empty otherwise. */
   readonly rows: Int32Array;
   /** Present at candidate scope. */

@@ -1,0 +1,154 @@
+import { importLibrary } from '@recloom/plugin-api';
+import type * as SharpModule from 'sharp';
+import { PictureError } from './picture-fault.js';
+import { sniffPicture } from './picture-format.js';
+import type { Preprocessing } from './preprocessing.js';
+import { Slots } from './slots.js';
+
+type Sharp = typeof SharpModule.default;
+
+const libraryName = 'sharp';
+const libraryRange = '0.35.5';
+
+/** Parents of the loaders that stay on, in libvips' class tree; everything else below VipsForeignLoad is switched off. */
+const keptLoaders = ['VipsForeignLoadJpeg', 'VipsForeignLoadPng', 'VipsForeignLoadWebp', 'VipsForeignLoadHeif', 'VipsForeignLoadNsgif'];
+
+/**
+ * A side that is longer than so many times the other is cut down to its middle before resizing: only the middle is kept
+ * in the end, and a picture of 1 × 1,000,000 pixels would otherwise grow to 256 × 256,000,000.
+ */
+const longestAspect = 4;
+/** What is left then, as a multiple of the short side; whole, so that the scale of the resize stays the same. */
+const keptAspect = 2;
+
+export interface DecoderLimits {
+  readonly maximumPixels: number;
+  readonly maximumBytes: number;
+  readonly timeoutMs: number;
+  readonly damaged: 'refuse' | 'accept';
+  readonly parallelDecodes: number;
+  readonly blockLoaders: boolean;
+}
+
+/**
+ * Turns encoded pictures into the pixels a vision tower takes, on libuv's threads. The only place that touches sharp.
+ *
+ * Recipe: EXIF orientation, ICC profile to sRGB, transparency over white, 8 bits, RGB; resize with the model's filter
+ * without shrinking on load (the shortcut changes pixels); the middle. Metadata is dropped with the encoded bytes.
+ */
+export class PictureDecoder {
+  readonly #sharp: Sharp;
+  readonly #limits: DecoderLimits;
+  readonly #preprocessing: Preprocessing;
+  readonly #slots: Slots;
+
+  private constructor(sharp: Sharp, limits: DecoderLimits, preprocessing: Preprocessing) {
+    this.#sharp = sharp;
+    this.#limits = limits;
+    this.#preprocessing = preprocessing;
+    this.#slots = new Slots(limits.parallelDecodes);
+  }
+
+  /** @throws RECLOOM_PLG_LIBRARY_MISSING */
+  static async open(limits: DecoderLimits, preprocessing: Preprocessing): Promise<PictureDecoder> {
+    const sharp = await importLibrary(libraryName, libraryRange, async () => (await import('sharp')).default);
+    if (limits.blockLoaders) {
+      sharp.block({ operation: ['VipsForeignLoad'] });
+      sharp.unblock({ operation: keptLoaders });
+    }
+    return new PictureDecoder(sharp, limits, preprocessing);
+  }
+
+  /**
+   * RGB bytes of the crop's size, row by row. The caller owns them; `bytes` must not change meanwhile.
+   *
+   * @throws PictureError for a picture that cannot be used, and the signal's reason
+   */
+  async decode(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    if (bytes.length > this.#limits.maximumBytes) throw new PictureError('tooManyBytes');
+    sniffPicture(bytes);
+    return new Promise((resolve, reject) => {
+      // Native work cannot be stopped at once: the caller is answered, the slot is held until it has ended.
+      let timer: NodeJS.Timeout | undefined;
+      const onAbort = (): void => reject(signal.reason as Error);
+      const settle = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#slots
+        .run(signal, () => {
+          timer = setTimeout(() => reject(new PictureError('timeout')), this.#limits.timeoutMs);
+          return this.#decode(bytes);
+        })
+        .then(resolve, reject)
+        .finally(settle);
+    });
+  }
+
+  async #decode(bytes: Uint8Array): Promise<Uint8Array> {
+    const { maximumPixels, timeoutMs, damaged } = this.#limits;
+    const { resize, filter, cropWidth, cropHeight } = this.#preprocessing;
+    try {
+      const open = (): SharpModule.Sharp =>
+        this.#sharp(bytes, {
+          limitInputPixels: maximumPixels,
+          failOn: damaged === 'refuse' ? 'warning' : 'truncated',
+          // GIF: the first frame.
+          animated: false,
+        }).timeout({ seconds: Math.min(3600, Math.ceil(timeoutMs / 1000)) });
+      const facts = await open().metadata();
+      const { width, height } = facts.autoOrient;
+      // AVIF and WebP say only here that they hold several pictures; a GIF may.
+      if ((facts.pages ?? 1) > 1 && facts.format !== 'gif') throw new PictureError('animated');
+      let picture = open().autoOrient();
+      const short = Math.min(width, height);
+      if ('shortestEdge' in resize && Math.max(width, height) > longestAspect * short) {
+        const long = keptAspect * short;
+        picture = picture.extract(
+          width > height
+            ? { left: Math.floor((width - long) / 2), top: 0, width: long, height }
+            : { left: 0, top: Math.floor((height - long) / 2), width, height: long },
+        );
+      }
+      const [toWidth, toHeight] = 'shortestEdge' in resize ? [resize.shortestEdge, resize.shortestEdge] : [resize.width, resize.height];
+      const { data, info } = await picture
+        .flatten({ background: '#fff' })
+        .toColourspace('srgb')
+        .removeAlpha()
+        .resize(toWidth, toHeight, {
+          fit: 'shortestEdge' in resize ? 'outside' : 'fill',
+          kernel: filter,
+          fastShrinkOnLoad: false,
+        })
+        .raw({ depth: 'uchar' })
+        .toBuffer({ resolveWithObject: true });
+      return cropMiddle(data, info.width, info.height, info.channels, cropWidth, cropHeight);
+    } catch (error) {
+      throw error instanceof PictureError ? error : new PictureError(faultOf(error), error);
+    }
+  }
+}
+
+/** The middle of a picture of 1 or 3 channels, as RGB. */
+function cropMiddle(data: Uint8Array, width: number, height: number, channels: number, cropWidth: number, cropHeight: number): Uint8Array {
+  if (width < cropWidth || height < cropHeight || (channels !== 1 && channels !== 3)) throw new PictureError('damaged');
+  const left = Math.floor((width - cropWidth) / 2);
+  const top = Math.floor((height - cropHeight) / 2);
+  const pixels = new Uint8Array(cropWidth * cropHeight * 3);
+  for (let y = 0; y < cropHeight; y++) {
+    const from = ((top + y) * width + left) * channels;
+    const to = y * cropWidth * 3;
+    if (channels === 3) pixels.set(data.subarray(from, from + cropWidth * 3), to);
+    else for (let x = 0; x < cropWidth; x++) pixels.fill(data[from + x] as number, to + x * 3, to + x * 3 + 3);
+  }
+  return pixels;
+}
+
+/** libvips says only by its text what went wrong. */
+function faultOf(error: unknown): 'tooManyPixels' | 'timeout' | 'damaged' {
+  const message = error instanceof Error ? error.message : '';
+  if (/pixel limit|too large|exceeds/i.test(message)) return 'tooManyPixels';
+  if (/timeout/i.test(message)) return 'timeout';
+  return 'damaged';
+}
