@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os';
 import {
-  type Column,
   type ComponentState,
   createRandomStream,
   deriveSeed,
@@ -18,6 +17,7 @@ import { hashOf } from '../canonical-json.js';
 import type { Dataset } from '../data/dataset.js';
 import type { AssemblyContainer, ServiceContainer } from '../di/container.js';
 import { createNode, expressionsFor, resolveInputs, stampError } from '../pipeline/assemble.js';
+import { featureInputs, itemInputs, settleRows, sliceFeature } from '../pipeline/extraction.js';
 import { LiveFeature } from '../pipeline/live-feature.js';
 import type { Plan, PlannedNode } from '../pipeline/plan.js';
 import type { PartStore } from '../snapshot/part-store.js';
@@ -107,10 +107,6 @@ export async function fitComponents(options: FitOptions): Promise<FitResult> {
     reports: ordered.map((result) => result.report),
     partKeys: ordered.map((result) => keys.get(result.component.name) as string),
   };
-}
-
-function featureInputs(node: PlannedNode): readonly PlannedNode[] {
-  return [...node.inputs.values()].flatMap(({ entries }) => entries.flatMap((entry) => (entry.kind === 'feature' ? [entry.node] : [])));
 }
 
 /** Everything a component's state depends on. */
@@ -242,56 +238,37 @@ async function extractItems(
   }
   const values = new Float32Array(items.rowCount * width);
   const presence = new Uint8Array(items.rowCount);
+  let bad = 0;
   try {
     for (let start = 0; start < items.rowCount; start += extractBatchRows) {
       signal.throwIfAborted();
       const end = Math.min(items.rowCount, start + extractBatchRows);
-      const columns: Record<string, readonly Column[]> = {};
-      for (const [input, { entries }] of node.inputs) {
-        columns[input] = entries.flatMap((entry) => {
-          const column = entry.kind === 'item-field' ? items.column(entry.field) : undefined;
-          return column === undefined ? [] : [sliceColumn(column, start, end)];
-        });
-      }
+      const inputs = itemInputs(
+        node,
+        (field) => {
+          const column = items.column(field);
+          return column === undefined ? undefined : sliceColumn(column, start, end);
+        },
+        (name) => {
+          const matrix = features.get(name);
+          return matrix === undefined ? undefined : sliceFeature(matrix, start, end);
+        },
+      );
       const rows = Int32Array.from({ length: end - start }, (_, index) => start + index);
       const out = { values: values.subarray(start * width, end * width), presence: presence.subarray(start, end) };
-      await extractor.extract({ scope: 'item', count: end - start, columns, rows, candidates: undefined, signal }, out);
+      await extractor.extract({ scope: 'item', count: end - start, ...inputs, rows, candidates: undefined, signal }, out);
+      bad += settleRows(out.values, out.presence, width);
       observer.progress(`fit ${node.name}`, end / items.rowCount);
     }
   } catch (error) {
     signal.throwIfAborted();
     throw stampError(error, node, plan, 'extract()');
   }
-  dropNonFinite(node, values, presence, width, warn);
-  return { width, values, presence };
-}
-
-/** A row with a number that is not finite is marked absent: one bad row must not poison every comparison. */
-function dropNonFinite(
-  node: PlannedNode,
-  values: Float32Array,
-  presence: Uint8Array,
-  width: number,
-  warn: (warning: Warning) => void,
-): void {
-  let bad = 0;
-  for (let row = 0; row < presence.length; row++) {
-    if (presence[row] === 0) continue;
-    for (let at = row * width; at < (row + 1) * width; at++) {
-      const value = values[at] as number;
-      if (value - value === 0) continue;
-      presence[row] = 0;
-      values.fill(0, row * width, (row + 1) * width);
-      bad++;
-      break;
-    }
+  if (bad > 0) {
+    const { message } = recloomError('RECLOOM_LAW_NON_FINITE', { name: node.name, count: bad });
+    warn({ code: 'RECLOOM_LAW_NON_FINITE', message, count: bad });
   }
-  if (bad > 0)
-    warn({
-      code: 'RECLOOM_LAW_NON_FINITE',
-      message: recloomError('RECLOOM_LAW_NON_FINITE', { name: node.name, count: bad }).message,
-      count: bad,
-    });
+  return { width, values, presence };
 }
 
 function checkState(node: PlannedNode, state: ComponentState): void {

@@ -123,9 +123,18 @@ function declareColumns(environment: Environment, schema: ExpressionSchema): voi
   environment.registerVariable('request', 'map<string, dyn>');
 }
 
-/** All numbers of an expression are doubles: `1 / 2` is 0.5 and `2 * item.price` needs no decimal point. */
+/**
+ * All numbers of an expression are doubles: `1 / 2` is 0.5 and `2 * item.price` needs no decimal point. And a further column
+ * (`score.click.cvr`, `feature.walk[1]`) is of the type of the first, under whose name it is checked.
+ */
 function numbersAsDoubles(node: ASTNode): void {
   const writable = node as { args: unknown };
+  const owner = ownerOfFurther(node);
+  if (owner !== undefined) {
+    (node as { op: string }).op = owner.op;
+    writable.args = owner.args;
+    return;
+  }
   if (typeof node.args === 'bigint') {
     writable.args = Number(node.args);
     return;
@@ -137,6 +146,15 @@ function numbersAsDoubles(node: ASTNode): void {
   const parts: unknown[] = node.args;
   if ((node.op === 'call' || node.op === 'rcall') && parts[0] === 'size') parts[0] = sizeInCheck;
   for (const part of parts.flat(2)) if (typeof part === 'object' && part !== null && 'op' in part) numbersAsDoubles(part as ASTNode);
+}
+
+/** The node of `score.click` in `score.click.cvr`; undefined for anything else. */
+function ownerOfFurther(node: ASTNode): ASTNode | undefined {
+  if (node.op !== '.' && node.op !== '[]') return undefined;
+  const [owner] = node.args;
+  if (owner.op !== '.' && owner.op !== '[]') return undefined;
+  const [root] = owner.args;
+  return root.op === 'id' && (root.args === 'score' || root.args === 'feature') ? owner : undefined;
 }
 
 const tokenWords: Readonly<Record<string, string>> = {

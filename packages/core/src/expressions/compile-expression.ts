@@ -80,6 +80,8 @@ export interface CompiledTree {
   readonly reads: readonly string[];
   /** Some part compares a candidate with the others of its request. */
   readonly comparesCandidates: boolean;
+  /** False when it reads a column of a component whose columns are not known yet. */
+  readonly decided: boolean;
 }
 
 /**
@@ -91,13 +93,14 @@ export function compileTree(tree: ASTNode, schema: ExpressionSchema, result: 'nu
   const compiler = new TreeCompiler(schema);
   const node = compiler.compile(tree);
   const root = result === 'number' ? compiler.number(node, tree, 'the result') : compiler.boolean(node, tree, 'the result');
-  return { root, reads: [...compiler.reads].sort(), comparesCandidates: compiler.comparesCandidates };
+  return { root, reads: [...compiler.reads].sort(), comparesCandidates: compiler.comparesCandidates, decided: compiler.decided };
 }
 
 class TreeCompiler {
   readonly #schema: ExpressionSchema;
   readonly reads = new Set<string>();
   comparesCandidates = false;
+  decided = true;
 
   constructor(schema: ExpressionSchema) {
     this.#schema = schema;
@@ -213,7 +216,7 @@ class TreeCompiler {
         meant === undefined ? `columns begin with ${namespaces.join(', ')}` : `did you mean "${[meant, ...path.slice(1)].join('.')}"?`;
       throw fault(`there is no "${namespace}"; ${advice}`, node);
     }
-    const deepest = namespace === 'source' ? 3 : 2;
+    const deepest = namespace === 'item' || namespace === 'request' ? 2 : 3;
     if (path.length > deepest) throw fault(`"${path.slice(0, deepest).join('.')}" has no parts`, node);
     switch (namespace) {
       case 'item':
@@ -223,7 +226,7 @@ class TreeCompiler {
       case 'source':
         return this.#source(name, part, node);
       default:
-        return this.#batchColumn(namespace as 'score' | 'feature', name, node);
+        return this.#batchColumn(namespace as 'score' | 'feature', name, part, node);
     }
   }
 
@@ -272,12 +275,47 @@ class TreeCompiler {
     );
   }
 
-  #batchColumn(namespace: 'score' | 'feature', name: string, node: ASTNode): NumberNode {
+  #batchColumn(namespace: 'score' | 'feature', name: string, part: string | undefined, node: ASTNode): NumberNode {
     const known = namespace === 'score' ? this.#schema.scores : this.#schema.features;
     if (!known.includes(name)) throw this.#unknown(namespace, name, known, node);
-    const column = `${namespace}.${name}`;
+    if (part !== undefined) {
+      if (namespace === 'score') this.#checkFurther(name, part, node);
+      else this.#checkIndex(name, part, node);
+    }
+    // The first column of a feature goes by the feature's name.
+    const column =
+      part === undefined || (namespace === 'feature' && part === '0') ? `${namespace}.${name}` : `${namespace}.${name}.${part}`;
     this.reads.add(column);
     return batchColumn((frame) => frame.batch?.column(column), Number.NaN);
+  }
+
+  #checkFurther(name: string, part: string, node: ASTNode): void {
+    const further = this.#schema.furtherScores === undefined ? [] : this.#schema.furtherScores(name);
+    if (further === undefined) {
+      this.decided = false;
+      return;
+    }
+    if (further.includes(part)) return;
+    const meant = suggest(part, further);
+    const advice =
+      further.length === 0
+        ? `"${name}" gives one score, score.${name}`
+        : meant === undefined
+          ? `"${name}" gives score.${name} and ${further.map((other) => `score.${name}.${other}`).join(', ')}`
+          : `did you mean "score.${name}.${meant}"?`;
+    throw fault(`there is no column "score.${name}.${part}"; ${advice}`, node);
+  }
+
+  #checkIndex(name: string, part: string, node: ASTNode): void {
+    if (!/^(?:0|[1-9]\d*)$/.test(part)) throw fault(`the columns of a feature are numbered: feature.${name}.0, not "${part}"`, node);
+    const width = this.#schema.featureWidth === undefined ? 1 : this.#schema.featureWidth(name);
+    if (width === undefined) {
+      this.decided = false;
+      return;
+    }
+    if (Number(part) < width) return;
+    const advice = width === 1 ? `"${name}" has one, feature.${name}` : `"${name}" has feature.${name}.0 to feature.${name}.${width - 1}`;
+    throw fault(`there is no column "feature.${name}.${part}"; ${advice}`, node);
   }
 
   #unknown(namespace: string, name: string, known: readonly string[], node: ASTNode): ExpressionFault {
@@ -439,7 +477,7 @@ class TreeCompiler {
   #has(args: readonly ASTNode[], node: ASTNode): BooleanNode {
     expectArguments('has', args, 1, 1, node);
     const argument = args[0] as ASTNode;
-    if (argument.op !== '.') throw fault('has() takes one column, such as has(item.price)', argument);
+    if (argument.op !== '.' && argument.op !== '[]') throw fault('has() takes one column, such as has(item.price)', argument);
     return not(this.#isNull(this.#column(argument), argument));
   }
 
@@ -522,9 +560,13 @@ function columnPath(node: ASTNode): readonly string[] {
   if (node.op === '.') return [...columnPath(node.args[0]), node.args[1]];
   if (node.op === '[]') {
     const [left, index] = node.args;
+    const path = columnPath(left);
+    if (path[0] === 'feature' && path.length === 2 && index.op === 'value' && typeof index.args === 'bigint') {
+      return [...path, String(index.args)];
+    }
     if (index.op !== 'value' || typeof index.args !== 'string')
       throw fault('only a name in quotes may stand in [ ], such as item["unit price"]', index);
-    return [...columnPath(left), index.args];
+    return [...path, index.args];
   }
   throw fault('only columns have parts', node);
 }

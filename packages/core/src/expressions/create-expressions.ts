@@ -23,9 +23,10 @@ const mostKept = 256;
  * `has(x)` ask; `coalesce(x, 0)` replaces; in `&&`, `||`, `!` and before `?` null counts as false. An empty list and null are
  * the same. `rank`, `zscore` and `minmax` compare a candidate with the others of its request (see `normalisers.ts`).
  */
-export function createExpressions(schema: ExpressionSchema): Expressions {
+export function createExpressions(schema: ExpressionSchema): PipelineExpressions {
   const environment = new CelEnvironment(schema);
   const pool = new BufferPool();
+  const undecided = new Map<string, { readonly text: string; readonly result: 'number' | 'boolean' }>();
   // Requests bring expressions of their own, mostly the same few.
   const compiled = new Map<string, CompiledExpression>();
   return {
@@ -37,12 +38,34 @@ export function createExpressions(schema: ExpressionSchema): Expressions {
         compiled.set(key, known);
         return known;
       }
-      const expression = compileText(text, result, schema, environment, pool);
+      const { expression, decided } = compileText(text, result, schema, environment, pool);
+      if (!decided) undecided.set(key, { text, result });
       compiled.set(key, expression);
       if (compiled.size > mostKept) compiled.delete(compiled.keys().next().value as string);
       return expression;
     },
+    undecidedProblems() {
+      const problems: RecloomError[] = [];
+      for (const { text, result } of undecided.values()) {
+        try {
+          compileText(text, result, schema, environment, pool);
+        } catch (error) {
+          problems.push(error as RecloomError);
+        }
+      }
+      undecided.clear();
+      return problems;
+    },
   };
+}
+
+/** Expressions of which some may read columns that nobody knows yet. */
+export interface PipelineExpressions extends Expressions {
+  /**
+   * What is wrong with expressions that were compiled before the columns they read were known: to be asked once all components
+   * exist. The cause of each error is its `ExpressionFault`, which holds the text.
+   */
+  undecidedProblems(): readonly RecloomError[];
 }
 
 function compileText(
@@ -51,20 +74,40 @@ function compileText(
   schema: ExpressionSchema,
   environment: CelEnvironment,
   pool: BufferPool,
-): CompiledExpression {
+): { readonly expression: CompiledExpression; readonly decided: boolean } {
+  const written = bracketIndexes(text);
   try {
-    const parsed = environment.parse(text);
-    const { root, reads, comparesCandidates } = compileTree(parsed.ast, schema, result);
+    const parsed = environment.parse(written.text);
+    const { root, reads, comparesCandidates, decided } = compileTree(parsed.ast, schema, result);
     environment.check(parsed);
     const itemsOnly = !comparesCandidates && reads.every((name) => name.startsWith('item.'));
-    return new ColumnExpression(text, result, reads, itemsOnly, root, schema, pool);
+    return { expression: new ColumnExpression(text, result, reads, itemsOnly, root, schema, pool), decided };
   } catch (error) {
-    throw asCoded(error, text);
+    throw asCoded(error, text, written.offsetOf);
   }
 }
 
-function asCoded(error: unknown, text: string): RecloomError {
-  if (error instanceof ExpressionFault) return error.toRecloomError(text);
+/** Texts and comments, which stay as they are, and the number after a feature's name. */
+const indexOrLiteral =
+  /\/\/[^\n]*|"""[^]*?"""|'''[^]*?'''|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|(?<![\w.])(feature\s*\.\s*[A-Za-z_]\w*\s*)\.(\d+)(?!\w)/g;
+
+/**
+ * CEL has no names that are numbers: `feature.walk.1`, as columns are called, is read as `feature.walk[1]`.
+ *
+ * @returns the text for CEL, and the place in the original of a place in it
+ */
+function bracketIndexes(text: string): { readonly text: string; readonly offsetOf: (offset: number) => number } {
+  const added: number[] = [];
+  const written = text.replace(indexOrLiteral, (whole: string, name: string | undefined, index: string, at: number) => {
+    if (name === undefined) return whole;
+    added.push(at + whole.length + added.length);
+    return `${name}[${index}]`;
+  });
+  return { text: written, offsetOf: (offset) => offset - added.filter((place) => place < offset).length };
+}
+
+function asCoded(error: unknown, text: string, offsetOf: (offset: number) => number): RecloomError {
+  if (error instanceof ExpressionFault) return new ExpressionFault(error.message, offsetOf(error.offset)).toRecloomError(text);
   if (error instanceof RangeError) return new ExpressionFault('it is nested too deeply', 0).toRecloomError(text);
   throw error;
 }

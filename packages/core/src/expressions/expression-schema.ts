@@ -13,6 +13,13 @@ export interface ExpressionSchema {
   readonly scores: readonly string[];
   /** Components that give `feature.<name>`. */
   readonly features: readonly string[];
+  /**
+   * The further columns of a scorer, which become `score.<name>.<further>`; undefined while they are not known: then any name is
+   * taken, and `undecidedProblems` finds the wrong ones later. Absent: no scorer has any.
+   */
+  readonly furtherScores?: (name: string) => readonly string[] | undefined;
+  /** How many columns `feature.<name>.<index>` a feature has, by the same rule. Absent: one. */
+  readonly featureWidth?: (name: string) => number | undefined;
   /** Types of context keys, when they are known; any other key takes the type that its use asks for. */
   readonly requestFields?: Readonly<Record<string, RequestFieldType>>;
 }

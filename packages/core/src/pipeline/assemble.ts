@@ -12,6 +12,7 @@ import {
   type FitContext,
   type InputsSpec,
   isRecloomError,
+  type ModelBacked,
   type NeedsSpec,
   type PrivacyFilter,
   type Ranker,
@@ -23,9 +24,12 @@ import {
   type Table,
   type Warning,
 } from '@recloom/plugin-api';
+import { namePattern, reservedNames } from '../config/config-schema.js';
 import { ProblemCollector } from '../config/problems.js';
+import { suggest } from '../config/suggest.js';
 import type { AssemblyContainer, ServiceContainer } from '../di/container.js';
-import { createExpressions } from '../expressions/create-expressions.js';
+import { createExpressions, type PipelineExpressions } from '../expressions/create-expressions.js';
+import { findOption } from './find-option.js';
 import type { LiveFeature } from './live-feature.js';
 import type { Plan, PlannedNode, PlannedSource, PlannedStage, PlannedSurface } from './plan.js';
 
@@ -34,6 +38,16 @@ export interface AssembledNode {
   readonly planned: PlannedNode;
   readonly instance: object;
   readonly explainer: Explainer | undefined;
+  /** The instance as one that runs models, when it does. */
+  readonly modelBacked: ModelBacked | undefined;
+}
+
+/** A scorer of a surface. */
+export interface AssembledScorer extends AssembledStage<Scorer> {
+  /** Names of its further columns. */
+  readonly further: readonly string[];
+  /** Scorers before it whose columns it reads. */
+  readonly waitsFor: readonly string[];
 }
 
 export interface AssembledStage<Contract> {
@@ -62,7 +76,7 @@ export interface AssembledSurface {
   readonly allSources: readonly AssembledSource[];
   readonly filters: readonly AssembledStage<CandidateFilter>[];
   readonly features: readonly AssembledStage<FeatureExtractor>[];
-  readonly scorers: readonly AssembledStage<Scorer>[];
+  readonly scorers: readonly AssembledScorer[];
   /** Undefined: reciprocal rank fusion of the sources. */
   readonly value: CompiledExpression | undefined;
   readonly rankers: readonly AssembledStage<Ranker>[];
@@ -93,19 +107,29 @@ export interface Assembly {
   readonly container: AssemblyContainer;
 }
 
-/** Names of columns that expressions may read on any surface. */
-export function expressionsFor(plan: Plan, items: Table): Expressions {
+/** Names of columns that expressions may read on any surface. What only instances know is told by `nodes`, as they come to be. */
+export function expressionsFor(plan: Plan, items: Table, nodes: ReadonlyMap<string, AssembledNode> = new Map()): PipelineExpressions {
   const provides = (contract: string): string[] =>
     plan.nodes.filter((node) => node.definition.provides.includes(contract as never)).map((node) => node.name);
-  return createExpressions({ items, sources: provides('source'), scores: provides('scorer'), features: provides('extractor') });
+  return createExpressions({
+    items,
+    sources: provides('source'),
+    scores: provides('scorer'),
+    features: provides('extractor'),
+    furtherScores: (name) => {
+      const node = nodes.get(name);
+      return node === undefined ? undefined : ((node.instance as Scorer).furtherColumns ?? []);
+    },
+    featureWidth: (name) => (nodes.get(name)?.instance as FeatureExtractor | undefined)?.width,
+  });
 }
 
 /** Makes every component that a surface uses, each in its own child container, and freezes the surfaces. All problems of all nodes are collected. */
 export async function assemble(options: AssembleOptions): Promise<Assembly> {
   const { plan, services, items } = options;
-  const expressions = expressionsFor(plan, items);
-  const container = services.assembly([[expressionsToken, expressions]]);
   const nodes = new Map<string, AssembledNode>();
+  const expressions = expressionsFor(plan, items, nodes);
+  const container = services.assembly([[expressionsToken, expressions]]);
   const problems: RecloomError[] = [];
   for (const planned of plan.nodes) {
     try {
@@ -117,9 +141,11 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
   }
   const surfaces = new Map<string, AssembledSurface>();
   if (problems.length === 0) {
+    for (const problem of expressions.undecidedProblems()) problems.push(...optionProblems(problem, plan));
     for (const planned of plan.surfaces.values()) {
       try {
         warnUngated(planned, plan, options.warn);
+        problems.push(...scorerOrderProblems(planned, nodes, plan));
         surfaces.set(planned.name, assembleSurface(planned, nodes, expressions));
       } catch (error) {
         problems.push(...expressionProblems(error, plan, planned.name));
@@ -163,7 +189,86 @@ export async function createNode(
     };
     return definition.create(context as never);
   });
-  return { planned, instance, explainer: definition.capabilities.explains === true ? (instance as Explainer) : undefined };
+  if (definition.provides.includes('scorer')) checkFurtherColumns(planned.name, (instance as Scorer).furtherColumns);
+  return {
+    planned,
+    instance,
+    explainer: definition.capabilities.explains === true ? (instance as Explainer) : undefined,
+    modelBacked: typeof (instance as Partial<ModelBacked>).models === 'function' ? (instance as ModelBacked) : undefined,
+  };
+}
+
+/** Further columns are read in expressions, so their names are CEL identifiers, each of its own. */
+function checkFurtherColumns(name: string, further: unknown): void {
+  if (further === undefined) return;
+  const valid =
+    Array.isArray(further) &&
+    new Set(further).size === further.length &&
+    further.every((column) => typeof column === 'string' && namePattern.test(column) && !reservedNames.includes(column));
+  if (!valid)
+    throw recloomError('RECLOOM_LAW_SHAPE', {
+      name,
+      expected: 'further columns with names of letters, digits and "_", each of its own',
+      found: Array.isArray(further) ? further.map((column) => JSON.stringify(column)).join(', ') : `a ${typeof further}`,
+    });
+}
+
+/** An expression in a component's options that reads what is not there, at its character in the config. */
+function optionProblems(error: RecloomError, plan: Plan): readonly RecloomError[] {
+  const text = (error.cause as { readonly text?: string } | undefined)?.text;
+  const collector = new ProblemCollector(plan.loaded);
+  for (const node of plan.nodes) {
+    const path = findOption(plan.loaded, node.path, (option) => option === text);
+    if (path !== undefined) collector.addError(error, path);
+  }
+  if (collector.count === 0) collector.addError(error, ['components']);
+  return collector.problems;
+}
+
+/** Scorers of a surface that read a column which is not there when their turn comes. */
+function scorerOrderProblems(surface: PlannedSurface, nodes: ReadonlyMap<string, AssembledNode>, plan: Plan): readonly RecloomError[] {
+  const collector = new ProblemCollector(plan.loaded);
+  for (const [place, { node }] of surface.scorers.entries()) {
+    const instance = nodes.get(node.name)?.instance as Scorer;
+    for (const column of instance.readsColumns ?? []) {
+      const why = whyUnread(column, place, surface, nodes);
+      if (why === undefined) continue;
+      collector.add('RECLOOM_CFG_SCORER_ORDER', { name: node.name, column, surface: surface.name, why }, [
+        'surfaces',
+        surface.name,
+        'scorers',
+        place,
+      ]);
+    }
+  }
+  return collector.problems;
+}
+
+/** Why the scorer at a place of a surface cannot read a column; undefined when it can. */
+function whyUnread(column: string, place: number, surface: PlannedSurface, nodes: ReadonlyMap<string, AssembledNode>): string | undefined {
+  const [namespace, name = '', part] = column.split('.');
+  if (namespace === 'score') {
+    const position = surface.scorers.findIndex(({ node }) => node.name === name);
+    if (position < 0) return `"${name}" is not among the scorers of the surface`;
+    if (position === place) return 'it is its own';
+    if (position > place) return `"${name}" comes later; name it before`;
+    const further = (nodes.get(name)?.instance as Scorer | undefined)?.furtherColumns ?? [];
+    return part === undefined || further.includes(part) ? undefined : missingPart(`score.${name}`, part, further);
+  }
+  if (namespace === 'feature') {
+    if (!surface.features.some(({ node }) => node.name === name)) return `"${name}" is not among the features of the surface`;
+    const { width } = (nodes.get(name) as AssembledNode).instance as FeatureExtractor;
+    return part === undefined || Number(part) < width
+      ? undefined
+      : `"${name}" has ${width} column${width === 1 ? '' : 's'}, counted from 0`;
+  }
+  return undefined;
+}
+
+function missingPart(owner: string, part: string, further: readonly string[]): string {
+  const meant = suggest(part, further);
+  if (meant !== undefined) return `there is no such column; did you mean "${owner}.${meant}"?`;
+  return `there is no such column; there are ${[owner, ...further.map((name) => `${owner}.${name}`)].join(', ')}`;
 }
 
 /** The inputs a component declared, resolved against tables and features. At serve time (`users` undefined) user fields give no column. */
@@ -223,7 +328,16 @@ function assembleSurface(planned: PlannedSurface, nodes: ReadonlyMap<string, Ass
     }),
   );
   const filters = stage<CandidateFilter>(planned.filters);
-  const scorers = stage<Scorer>(planned.scorers);
+  const scorers = stage<Scorer>(planned.scorers).map((scorer, place, all): AssembledScorer => {
+    const read = new Set(
+      (scorer.instance.readsColumns ?? []).flatMap((column) => (column.startsWith('score.') ? [column.split('.')[1]] : [])),
+    );
+    return {
+      ...scorer,
+      further: scorer.instance.furtherColumns ?? [],
+      waitsFor: all.slice(0, place).flatMap(({ name }) => (read.has(name) ? [name] : [])),
+    };
+  });
   const privacy = stage<PrivacyFilter>(planned.privacy);
   const text =
     planned.config.value ?? (scorers.length === 0 ? undefined : scorers.map((scorer) => `rank(score.${scorer.name})`).join(' + '));

@@ -1,9 +1,9 @@
 import { type ContractName, expressionsToken, isRecloomError, type RecloomError, type Table } from '@recloom/plugin-api';
 import { ProblemCollector } from '../config/problems.js';
-import type { ConfigPath, LoadedConfig } from '../config/types.js';
 import type { ServiceContainer } from '../di/container.js';
 import { createExpressions } from '../expressions/create-expressions.js';
 import { createNode, expressionProblems, expressionsFor, stampError } from './assemble.js';
+import { findOption } from './find-option.js';
 import type { Plan, PlannedNode } from './plan.js';
 
 /** The tables that expressions are checked against. */
@@ -68,6 +68,9 @@ export function earlyExpressionProblems(plan: Plan, broken: ReadonlySet<string>)
     sources: giving('source'),
     scores: giving('scorer'),
     features: giving('extractor'),
+    // Only instances know their further columns.
+    furtherScores: () => undefined,
+    featureWidth: () => undefined,
   });
   const problems: RecloomError[] = [];
   for (const [name, surface] of plan.surfaces) {
@@ -104,21 +107,4 @@ function addOptionProblem(collector: ProblemCollector, error: unknown, node: Pla
   const path = typeof text === 'string' ? findOption(plan.loaded, node.path, (option) => option === text) : undefined;
   if (path === undefined) collector.addFound(stampError(error, node, plan, 'create()'));
   else collector.addError(error, path);
-}
-
-/** The path of the first text in a component's options that meets a condition. */
-export function findOption(loaded: LoadedConfig, path: ConfigPath, wanted: (option: string) => boolean): ConfigPath | undefined {
-  let node: unknown = loaded.config;
-  for (const step of [...path, 'with']) node = (node as Record<string | number, unknown> | undefined)?.[step];
-  const search = (value: unknown, at: ConfigPath): ConfigPath | undefined => {
-    if (typeof value === 'string') return wanted(value) ? at : undefined;
-    if (typeof value !== 'object' || value === null) return undefined;
-    const entries: Iterable<[string | number, unknown]> = Array.isArray(value) ? value.entries() : Object.entries(value);
-    for (const [key, child] of entries) {
-      const found = search(child, [...at, key]);
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  };
-  return search(node, [...path, 'with']);
 }

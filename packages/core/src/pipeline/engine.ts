@@ -1,10 +1,19 @@
-import type { CompiledExpression, Logger, Metrics, RandomSource, Tracer, Warning } from '@recloom/plugin-api';
+import {
+  type CompiledExpression,
+  type Logger,
+  type Metrics,
+  type RandomSource,
+  recloomError,
+  type Tracer,
+  type Warning,
+} from '@recloom/plugin-api';
 import type { HistoryOverlay } from '../data/history-overlay.js';
 import type { OverlayTable } from '../data/overlay-table.js';
-import type { Assembly } from './assemble.js';
+import type { AssembledNode, Assembly } from './assemble.js';
 import { CandidateSet, MergeScratch } from './candidate-set.js';
 import type { LiveFeature } from './live-feature.js';
 import type { Plan } from './plan.js';
+import type { RequestState } from './request-state.js';
 
 /** Services that requests use, resolved once. */
 export interface RequestServices {
@@ -30,8 +39,6 @@ export class Engine {
   readonly users: OverlayTable;
   readonly history: HistoryOverlay;
   readonly features: ReadonlyMap<string, LiveFeature>;
-  /** Warnings of opening, shown by `inspect`. */
-  readonly warnings: readonly Warning[];
   /** Called with the label and column whenever a personal column is read. */
   readonly onRead: ((label: string, column: string) => void) | undefined;
   /** Time of the newest event, recorded ones included, in milliseconds. */
@@ -43,7 +50,11 @@ export class Engine {
   readonly #sets: CandidateSet[] = [];
   readonly #eligible = new Map<string, { readonly version: number; readonly mask: Uint8Array }>();
   readonly #expressions = new Map<string, CompiledExpression>();
+  /** By component: what ran its models when it was last asked. */
+  readonly #devices = new Map<string, string>();
+  readonly #warnings: Warning[];
   #inFlight = 0;
+  #turn: Promise<void> = Promise.resolve();
   #retired: (() => void) | undefined;
 
   constructor(parts: {
@@ -56,7 +67,7 @@ export class Engine {
     readonly users: OverlayTable;
     readonly history: HistoryOverlay;
     readonly features: ReadonlyMap<string, LiveFeature>;
-    readonly warnings: readonly Warning[];
+    readonly warnings: Warning[];
     readonly lastEventMs: number;
     readonly onRead: ((label: string, column: string) => void) | undefined;
   }) {
@@ -69,9 +80,15 @@ export class Engine {
     this.users = parts.users;
     this.history = parts.history;
     this.features = parts.features;
-    this.warnings = parts.warnings;
+    this.#warnings = parts.warnings;
+    for (const node of parts.assembly.nodes.values()) this.deviceOf(node, []);
     this.newestEventMs = parts.lastEventMs;
     this.onRead = parts.onRead;
+  }
+
+  /** What went less than perfectly while opening, and what components told of later. */
+  get warnings(): readonly Warning[] {
+    return this.#warnings;
   }
 
   enter(): void {
@@ -81,6 +98,14 @@ export class Engine {
   leave(): void {
     this.#inFlight--;
     if (this.#inFlight === 0) this.#retired?.();
+  }
+
+  /** Runs pieces of work that change the overlay one after the other, whatever came of those before. */
+  inTurn(work: () => Promise<void>): Promise<void> {
+    this.enter();
+    const done = this.#turn.then(work).finally(() => this.leave());
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 
   /** Resolves once no request runs on this engine any more, then disposes its components. */
@@ -129,6 +154,31 @@ export class Engine {
     }
     this.#eligible.set(surface, { version, mask });
     return mask;
+  }
+
+  /**
+   * What runs a component's models, e.g. `cuda`. When that has changed since it was last asked, a device has failed and its work
+   * went elsewhere: the requests that met the change, the log and the pipeline's warnings say so.
+   */
+  deviceOf(node: AssembledNode, states: readonly RequestState[]): string | undefined {
+    const { name, reference } = node.planned;
+    let device: string;
+    try {
+      device = [...new Set(node.modelBacked?.models().map((model) => model.device))].join('+');
+    } catch {
+      // What is only told must not fail a request.
+      return undefined;
+    }
+    if (device === '') return undefined;
+    const before = this.#devices.get(name);
+    this.#devices.set(name, device);
+    if (before === undefined || before === device) return device;
+    const at = { node: name, component: reference };
+    const { code, message } = recloomError('RECLOOM_RUN_DEVICE_CHANGED', { name, before, device });
+    for (const state of states) state.warn(code, message, undefined, at);
+    this.services.logger.warn(message, at);
+    this.#warnings.push({ code, message, at });
+    return device;
   }
 
   /** A request's own expression, compiled once; the newest 200 are kept. */

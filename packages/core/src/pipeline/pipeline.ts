@@ -1,10 +1,10 @@
-import { columnValue, type FeatureExtractor, isRecloomError, type RecloomError, recloomError, type Warning } from '@recloom/plugin-api';
+import { columnValue, isRecloomError, type RecloomError, recloomError, type Warning } from '@recloom/plugin-api';
 import type { SnapshotStore } from '../snapshot/snapshot-store.js';
 import type { AssembledSurface } from './assemble.js';
 import { checkEvent } from './check-request.js';
-import { isThenable } from './deadline.js';
 import type { Engine } from './engine.js';
 import { explainResult, titleOf } from './explain.js';
+import { applyEvent, applyItems } from './overlay.js';
 import { RequestState, surfaceOf, timeOf } from './request-state.js';
 import { runBatch } from './run/run-batch.js';
 import type { RunOptions, RunResult } from './run/run-types.js';
@@ -391,58 +391,6 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
     if (surface.effects.length > 0) runEffects(engine, surface, answer, totalMs);
     return answer;
   }
-}
-
-/** Applies an event to an engine's overlay; false when its item is unknown. */
-export function applyEvent(engine: Engine, event: EventInput, timeMs: number): boolean {
-  const row = engine.items.rowOf(event.item);
-  if (row < 0) return false;
-  engine.history.record(event.user, row, event.type, timeMs, event.weight);
-  if (timeMs > engine.newestEventMs) engine.newestEventMs = timeMs;
-  return true;
-}
-
-/** Applies items to an engine's overlay and extracts their item features. */
-export async function applyItems(engine: Engine, items: readonly ItemInput[]): Promise<void> {
-  if (items.length === 0) return;
-  const rows = new Set<number>();
-  // All are checked before the first is written: a refused call has changed nothing.
-  for (const { id, ...fields } of items) engine.items.check(id, fields);
-  for (const { id, ...fields } of items) rows.add(engine.items.upsert(id, fields));
-  const changed = Int32Array.from(rows).sort();
-  for (const [name, matrix] of engine.features) {
-    const node = engine.assembly.nodes.get(name);
-    // A fitted extractor knows the items of its build only; its features of new items come with the next one.
-    if (node === undefined || node.planned.definition.fit !== undefined) continue;
-    const extractor = node.instance as FeatureExtractor;
-    const columns: Record<string, ReturnType<typeof subColumn>[]> = {};
-    for (const [input, { entries }] of node.planned.inputs) {
-      columns[input] = entries.flatMap((entry) => (entry.kind === 'item-field' ? [subColumn(engine, entry.field, changed)] : []));
-    }
-    const out = { values: new Float32Array(changed.length * extractor.width), presence: new Uint8Array(changed.length) };
-    const pending = extractor.extract(
-      { scope: 'item', count: changed.length, columns, rows: changed, candidates: undefined, signal: new AbortController().signal },
-      out,
-    );
-    if (isThenable(pending)) await pending;
-    matrix.update(changed, out.values, out.presence);
-  }
-}
-
-/** The rows of one item field as a column of its own. */
-function subColumn(
-  engine: Engine,
-  field: string,
-  rows: Int32Array,
-): { readonly type: 'text'; readonly values: readonly (string | null)[] } {
-  const column = engine.items.column(field);
-  return {
-    type: 'text',
-    values: Array.from(rows, (row) => {
-      const value = column === undefined ? null : columnValue(column, row);
-      return value === null ? null : typeof value === 'object' ? value.join(' ') : String(value);
-    }),
-  };
 }
 
 function attributesOf(engine: Engine, row: number, fields: readonly string[]): Attributes {

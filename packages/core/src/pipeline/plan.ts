@@ -14,6 +14,7 @@ import {
 import { hashOf } from '../canonical-json.js';
 import { suggest } from '../config/suggest.js';
 import type { ComponentNode, ConfigPath, LoadedConfig, OnError, SourceUse, StageUse, SurfaceConfig, SurfaceNeed } from '../config/types.js';
+import { featureInputs } from './extraction.js';
 
 /** One `in:` entry after the names in it were resolved. */
 export type PlannedInput =
@@ -58,7 +59,10 @@ export interface PlannedSurface {
   readonly rankers: readonly PlannedStage[];
   readonly privacy: readonly PlannedStage[];
   readonly effects: readonly PlannedStage[];
-  /** Extractors that must answer at query scope because a component of this surface compares with their feature. */
+  /**
+   * Extractors that must answer at query scope because a component of this surface compares with their feature, or with one that
+   * is made of it; in dependency order.
+   */
   readonly queryFeatures: readonly PlannedNode[];
 }
 
@@ -473,19 +477,19 @@ class Planner {
         );
       }
     }
-    const queryFeatures = new Map<string, PlannedNode>();
-    for (const node of [
-      ...sources.map((source) => source.node),
-      ...Object.values(stages).flatMap((stage) => stage.map((use) => use.node)),
-    ]) {
-      for (const { entries } of node.inputs.values()) {
-        for (const entry of entries) {
-          if (entry.kind === 'feature' && entry.node.definition.capabilities.scopes?.includes('query'))
-            queryFeatures.set(entry.node.name, entry.node);
-        }
+    const queryFeatures = new Set<PlannedNode>();
+    const addQueryFeatures = (node: PlannedNode): void => {
+      for (const input of featureInputs(node)) {
+        if (queryFeatures.has(input) || input.definition.capabilities.scopes?.includes('query') !== true) continue;
+        queryFeatures.add(input);
+        // What a query's vector is made of is asked for too.
+        addQueryFeatures(input);
       }
-    }
-    return { name, config: surface, sources, ...stages, queryFeatures: [...queryFeatures.values()] };
+    };
+    for (const { node } of [...sources, ...Object.values(stages).flat()]) addQueryFeatures(node);
+    // In dependency order, so that each finds the vectors it is made of.
+    const ordered = [...this.#nodes.values()].filter((node) => queryFeatures.has(node));
+    return { name, config: surface, sources, ...stages, queryFeatures: ordered };
   }
 
   #stageNode(name: string, contract: ContractName, stage: string, path: ConfigPath, target: 'key' | 'value'): PlannedNode | undefined {

@@ -95,6 +95,8 @@ export interface Ledger {
 export interface NodeTiming {
   readonly node: string;
   readonly milliseconds: number;
+  /** What ran the component's model, e.g. `cpu` or `cuda`; several are joined by `+`. Only for components that run a model. */
+  readonly device?: string;
 }
 
 /** What a request gets back. */

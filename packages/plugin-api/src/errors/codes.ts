@@ -93,6 +93,12 @@ export const errorCodes = {
     hint: 'Check the path and its permissions; a config is UTF-8 text.',
     audience: 'pipeline author',
   },
+  RECLOOM_CFG_SCORER_ORDER: {
+    message: ({ name, column, surface, why }: { name: string; column: string; surface: string; why: string }) =>
+      `Scorer "${name}" of surface "${surface}" reads ${column}, which is not there when its turn comes: ${why}.`,
+    hint: 'List scorers and features of the surface so that each comes after those whose columns it reads; or read another column.',
+    audience: 'pipeline author',
+  },
   RECLOOM_CFG_SURFACE_NEEDS: {
     message: ({ surface, name, needs }: { surface: string; name: string; needs: string }) =>
       `Surface "${surface}" uses "${name}", which needs a request with ${needs}, but the surface does not ask for it.`,
@@ -214,9 +220,20 @@ export const errorCodes = {
     hint: 'Check the file and its pinned sha256.',
     audience: 'pipeline author',
   },
+  RECLOOM_DAT_MODEL_MISFIT: {
+    message: ({ file, why }: { file: string; why: string }) => `The model ${file} does not fit what it is used for: ${why}.`,
+    hint: 'Correct the names, types or widths in the config, or export the model again.',
+    audience: 'pipeline author',
+  },
   RECLOOM_DAT_MODEL_MISSING: {
     message: ({ reference, tried }: { reference: string; tried: string }) => `The model ${reference} was not found (tried ${tried}).`,
     hint: 'Install the model package, or give a path; hub downloads must be allowed under `models.allowDownload`.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_DAT_MODEL_TOO_LARGE: {
+    message: ({ file, bytes, maximumBytes }: { file: string; bytes: number; maximumBytes: number }) =>
+      `The model ${file} has ${bytes} bytes with the files beside it; at most ${maximumBytes} are allowed.`,
+    hint: "Use a smaller or quantised model, or raise the inference service's `limits.maximumModelBytes`.",
     audience: 'pipeline author',
   },
   RECLOOM_DAT_QUERY_REFUSED: {
@@ -426,6 +443,12 @@ export const errorCodes = {
     hint: 'Open a new one.',
     audience: 'embedder',
   },
+  RECLOOM_RUN_DEVICE_CHANGED: {
+    message: ({ name, before, device }: { name: string; before: string; device: string }) =>
+      `The model of "${name}" no longer runs on ${before} but on ${device}.`,
+    hint: 'Look into the log for what the device failed with; answers go on, at the speed of the other device.',
+    audience: 'embedder',
+  },
   RECLOOM_RUN_DEVICE_UNAVAILABLE: {
     message: ({ device, why }: { device: string; why: string }) => `The device "${device}" cannot run the model: ${why}.`,
     hint: 'Install what the device needs, or name another device; `cpu` always works.',
@@ -447,6 +470,12 @@ export const errorCodes = {
       `"limit" must be a whole number from 1 to ${maximum}, not ${found}.`,
     hint: 'Correct `limit`.',
     audience: 'embedder',
+  },
+  RECLOOM_RUN_LOAD_TIMEOUT: {
+    message: ({ file, timeoutMs }: { file: string; timeoutMs: number }) => `The model ${file} was not loaded within ${timeoutMs} ms.`,
+    hint: "Try again when the machine is less busy, or raise the inference service's `limits.loadTimeoutMs`.",
+    audience: 'embedder',
+    retryable: true,
   },
   RECLOOM_RUN_MODEL_FAILED: {
     message: ({ why }: { why: string }) => `The model failed while running: ${why}.`,

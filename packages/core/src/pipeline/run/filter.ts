@@ -77,7 +77,7 @@ export async function filter(run: RunContext, set: CandidateSet, states: readonl
       continue;
     }
     applyRemoval(run, set, states, filter.name, filter.instance.removalReasons);
-    run.time(filter.name, started);
+    run.time(filter, started);
   }
   for (const state of states) {
     if (state.request.filter === undefined || set.count === 0) continue;

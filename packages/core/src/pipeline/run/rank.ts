@@ -110,7 +110,7 @@ async function applyRanker(
       ? await run.deadline.wait(answer as PromiseLike<Int32Array>, ranker.name, undefined)
       : (answer as Int32Array);
     const result = acceptOrder(ranker, state, order, indices);
-    run.time(ranker.name, started);
+    run.time(ranker, started);
     return result;
   } catch (error) {
     run.throwIfFinal(error);
@@ -163,7 +163,7 @@ async function withhold(
     reportFailure(run.engine, state, filter.node, error, 'RECLOOM_PRV_FAILED_CLOSED', 'filterResult()');
     removed.fill(1);
   }
-  run.time(filter.name, started);
+  run.time(filter, started);
   const kept = order.filter((_, place) => removed[place] === 0);
   run.withheld[state.index] = (run.withheld[state.index] as number) + order.length - kept.length;
   return kept;

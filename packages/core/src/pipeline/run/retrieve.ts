@@ -53,14 +53,14 @@ export function propose(run: RunContext, batch: RequestBatch, sources: readonly 
           run.deadline.wait(answer as PromiseLike<Proposals>, source.name, source.planned.use.timeoutMs).then(
             (list) => {
               lists[source.index] = acceptProposals(run, source, list, limit, batch);
-              run.time(source.name, started);
+              run.time(source, started);
             },
             (error: unknown) => sourceFailed(run, source, error, batch),
           ),
         );
       } else {
         lists[source.index] = acceptProposals(run, source, answer as Proposals, limit, batch);
-        run.time(source.name, started);
+        run.time(source, started);
       }
     } catch (error) {
       sourceFailed(run, source, error, batch);

@@ -106,8 +106,16 @@ export class RunContext {
     return recloomError('RECLOOM_RUN_REQUIRED_FAILED', { name: node.planned.name }, { cause, at: cause.at });
   }
 
-  time(node: string, started: number): void {
-    this.timings.push({ node, milliseconds: this.engine.services.monotonic() - started });
+  /** Notes how long a component took, and what ran its model. */
+  time(stage: { readonly name: string; readonly node: AssembledNode }, started: number): void {
+    const milliseconds = this.engine.services.monotonic() - started;
+    const device = stage.node.modelBacked === undefined ? undefined : this.engine.deviceOf(stage.node, this.states);
+    if (device === undefined) {
+      this.timings.push({ node: stage.name, milliseconds });
+      return;
+    }
+    this.timings.push({ node: stage.name, milliseconds, device });
+    this.engine.services.metrics.count('recloom.model.runs', 1, { node: stage.name, device });
   }
 
   /** Throws when the run is over: the host gave up, or a component found the request itself to be wrong, which is the caller's to know. */
