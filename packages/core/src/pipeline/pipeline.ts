@@ -6,8 +6,9 @@ import type { Engine } from './engine.js';
 import { explainResult, titleOf } from './explain.js';
 import { applyEvent, applyItems } from './overlay.js';
 import { RequestState, surfaceOf, timeOf } from './request-state.js';
-import { runBatch } from './run/run-batch.js';
+import { type FinishRun, rankCandidates, runBatch } from './run/run-batch.js';
 import type { RunOptions, RunResult } from './run/run-types.js';
+import { columnNames, compileColumns, type ScoredCandidates, type ScoredResult, takeCandidates } from './score-candidates.js';
 import type { Answer, AnswerItem, Attributes, AttributeValue, EventInput, ItemInput, RecommendRequest, Trace } from './types.js';
 
 /** What `recommendMany` yields, in the order of the requests: an answer, or the error of that request alone. */
@@ -22,6 +23,20 @@ export interface ManyOptions {
   /** For evaluation: ask sources for the whole catalogue and rank all of it. Default false. */
   readonly unlimited?: boolean;
 }
+
+export interface ScoreCandidatesOptions extends ManyOptions {
+  /**
+   * Columns wanted: `source.<name>.score` and `.rank`, `score.<name>` and its further ones, `feature.<name>` and
+   * `feature.<name>.<index>`, `item.<number or boolean field>`, `request.<key>`, or any CEL number over these such as
+   * `log(1 + item.price)`. Default: all columns of sources, features and scorers of the request's surface.
+   */
+  readonly columns?: readonly string[];
+}
+
+/** What came of one request of several. */
+type GroupResult<Result> =
+  | { readonly engine: Engine; readonly surface: AssembledSurface; readonly result: Result; readonly error?: undefined }
+  | { readonly engine?: undefined; readonly surface?: undefined; readonly result?: undefined; readonly error: RecloomError };
 
 export interface RecordResult {
   readonly recorded: number;
@@ -96,7 +111,7 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
     const surface = surfaceOf(engine, request);
     const state = new RequestState(engine, surface, request);
     const started = engine.services.monotonic();
-    const [result] = await runBatch(engine, surface, [state], this.#runOptions(surface, request, -1));
+    const [result] = await runBatch(engine, surface, [state], this.#runOptions(surface, request, -1), rankCandidates);
     return this.#answer(engine, surface, result as RunResult, started);
   }
 
@@ -115,20 +130,40 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
     requests: Iterable<RecommendRequest | string> | AsyncIterable<RecommendRequest | string>,
     options: ManyOptions = {},
   ): AsyncGenerator<ManyResult<ItemAttributes>, void, undefined> {
-    const size = options.batch ?? 64;
-    if (!Number.isInteger(size) || size < 1) throw recloomError('RECLOOM_RUN_REQUEST', { why: '"batch" must be a whole number from 1' });
-    let waiting: RecommendRequest[] = [];
-    let first = 0;
-    const asRequest = (entry: RecommendRequest | string): RecommendRequest => (typeof entry === 'string' ? { user: entry } : entry);
-    for await (const entry of requests) {
-      if (options.signal?.aborted === true) throw recloomError('RECLOOM_RUN_ABORTED', {}, { cause: options.signal.reason });
-      waiting.push(asRequest(entry));
-      if (waiting.length < size) continue;
-      yield* await this.#runMany(waiting, first, options);
-      first += waiting.length;
-      waiting = [];
+    for await (const batch of batchesOf(requests, options)) {
+      const startedMs = this.#open().services.monotonic();
+      const results = await this.#inGroups(batch.requests, options, rankCandidates);
+      // All of them at once: the consumer may take its time, and the pipeline be closed meanwhile.
+      yield* results.map(({ engine, surface, result, error }, at): ManyResult<ItemAttributes> => {
+        const index = batch.first + at;
+        return error === undefined ? { index, answer: this.#answer(engine, surface, result, startedMs) } : { index, error };
+      });
     }
-    if (waiting.length > 0) yield* await this.#runMany(waiting, first, options);
+  }
+
+  /**
+   * All candidates of each request with their columns, as they are when the rankers would begin: for training files, evaluation
+   * and looking into a surface. Consent applies as in `recommend`; what withholds items of a finished list, such as
+   * k-anonymity, does not, since there is no list yet: do not show these to anybody. In batches, in order, nothing ahead of the consumer; a request's
+   * error stays in the stream.
+   *
+   * @throws RECLOOM_RUN_REQUEST when a column does not exist; RECLOOM_RUN_ABORTED; RECLOOM_RUN_CLOSED
+   */
+  async *scoreCandidates(
+    requests: Iterable<RecommendRequest | string> | AsyncIterable<RecommendRequest | string>,
+    options: ScoreCandidatesOptions = {},
+  ): AsyncGenerator<ScoredResult, void, undefined> {
+    // A column that does not exist is told before the first request is run.
+    if (options.columns !== undefined) compileColumns(this.#open(), options.columns);
+    const finish: FinishRun<ScoredCandidates> = async (run, candidates) =>
+      takeCandidates(run, candidates, compileColumns(run.engine, options.columns ?? columnNames(run.surface)));
+    for await (const batch of batchesOf(requests, options)) {
+      const results = await this.#inGroups(batch.requests, options, finish);
+      for (const [at, { result, error }] of results.entries()) {
+        const index = batch.first + at;
+        yield error === undefined ? { index, candidates: result } : { index, error };
+      }
+    }
   }
 
   /** Follows one item through a request: who proposed it, who took it out, its scores and places. */
@@ -140,7 +175,7 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
     const row = engine.items.rowOf(target);
     const state = new RequestState(engine, surface, asked);
     const started = engine.services.monotonic();
-    const [result] = await runBatch(engine, surface, [state], this.#runOptions(surface, asked, row));
+    const [result] = await runBatch(engine, surface, [state], this.#runOptions(surface, asked, row), rankCandidates);
     const answer = this.#answer(engine, surface, result as RunResult, started);
     const trace = (result as RunResult).trace;
     const place = answer.items.findIndex((item) => item.id === target) + 1;
@@ -289,10 +324,14 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
     return { timeoutMs: request.deadlineMs ?? surface.planned.config.limits.timeoutMs, signal: request.signal, unlimited: false, traceRow };
   }
 
-  async #runMany(requests: readonly RecommendRequest[], first: number, options: ManyOptions): Promise<ManyResult<ItemAttributes>[]> {
+  /** Runs requests together by surface. One that fails is an error by itself; all others come to their result. */
+  async #inGroups<Result>(
+    requests: readonly RecommendRequest[],
+    options: ManyOptions,
+    finish: FinishRun<Result>,
+  ): Promise<readonly GroupResult<Result>[]> {
     const engine = this.#open();
-    const results = new Array<ManyResult<ItemAttributes>>(requests.length);
-    const started = engine.services.monotonic();
+    const results = new Array<GroupResult<Result>>(requests.length);
     const groups = new Map<AssembledSurface, { index: number; state: RequestState }[]>();
     const alone: { index: number; surface: AssembledSurface; state: RequestState }[] = [];
     for (const [index, request] of requests.entries()) {
@@ -308,7 +347,7 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
         if (group === undefined) groups.set(surface, [{ index, state }]);
         else group.push({ index, state });
       } catch (error) {
-        results[index] = { index: first + index, error: asRecloomError(error) };
+        results[index] = { error: asRecloomError(error) };
       }
     }
     const runGroup = async (
@@ -323,10 +362,11 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
           surface,
           members.map((member) => member.state),
           { timeoutMs, signal, unlimited: options.unlimited ?? false, traceRow: -1 },
+          finish,
         );
-        for (const [at, run] of runs.entries()) {
+        for (const [at, result] of runs.entries()) {
           const { index } = members[at] as { index: number };
-          results[index] = { index: first + index, answer: this.#answer(engine, surface, run, started) };
+          results[index] = { engine, surface, result };
         }
       } catch (error) {
         options.signal?.throwIfAborted();
@@ -334,7 +374,7 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
         // One request's error must not become its neighbours': each is asked again by itself.
         if (members.length > 1)
           for (const member of members) await runGroup(surface, [{ ...member, state: member.state.again() }], timeoutMs, signal);
-        else if (only !== undefined) results[only.index] = { index: first + only.index, error: asRecloomError(error) };
+        else if (only !== undefined) results[only.index] = { error: asRecloomError(error) };
       }
     };
     for (const [surface, members] of groups) await runGroup(surface, members, Number.POSITIVE_INFINITY, options.signal);
@@ -391,6 +431,26 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
     if (surface.effects.length > 0) runEffects(engine, surface, answer, totalMs);
     return answer;
   }
+}
+
+/** Requests in batches of `options.batch`; `first` is the place of the first of a batch. */
+async function* batchesOf(
+  requests: Iterable<RecommendRequest | string> | AsyncIterable<RecommendRequest | string>,
+  options: ManyOptions,
+): AsyncGenerator<{ readonly first: number; readonly requests: readonly RecommendRequest[] }, void, undefined> {
+  const size = options.batch ?? 64;
+  if (!Number.isInteger(size) || size < 1) throw recloomError('RECLOOM_RUN_REQUEST', { why: '"batch" must be a whole number from 1' });
+  let waiting: RecommendRequest[] = [];
+  let first = 0;
+  for await (const entry of requests) {
+    if (options.signal?.aborted === true) throw recloomError('RECLOOM_RUN_ABORTED', {}, { cause: options.signal.reason });
+    waiting.push(typeof entry === 'string' ? { user: entry } : entry);
+    if (waiting.length < size) continue;
+    yield { first, requests: waiting };
+    first += waiting.length;
+    waiting = [];
+  }
+  if (waiting.length > 0) yield { first, requests: waiting };
 }
 
 function attributesOf(engine: Engine, row: number, fields: readonly string[]): Attributes {

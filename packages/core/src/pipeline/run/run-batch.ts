@@ -1,4 +1,5 @@
 import type { AssembledSurface } from '../assemble.js';
+import type { CandidateSet } from '../candidate-set.js';
 import { Deadline, isThenable } from '../deadline.js';
 import type { Engine } from '../engine.js';
 import type { RequestState } from '../request-state.js';
@@ -13,24 +14,29 @@ import type { RunOptions, RunResult } from './run-types.js';
 import { extractCandidateFeatures, score } from './score.js';
 import { evaluateValue } from './value.js';
 
-/** Runs B requests of one surface through its stages. */
-export async function runBatch(
+/** What comes of the scored candidates of a group of requests: one result per request, in their order. */
+export type FinishRun<Result> = (run: RunContext, candidates: CandidateSet) => Promise<readonly Result[]>;
+
+/** Runs B requests of one surface through its stages up to their scores, and what `finish` makes of them. */
+export async function runBatch<Result>(
   engine: Engine,
   surface: AssembledSurface,
   states: readonly RequestState[],
   options: RunOptions,
-): Promise<readonly RunResult[]> {
+  finish: FinishRun<Result>,
+): Promise<readonly Result[]> {
   const deadline = new Deadline(engine.services.monotonic, options.timeoutMs, options.signal, engine.spareControllers);
   engine.enter();
   try {
     deadline.throwIfAborted();
     if (surface.gates.length === 0) grantUngated(engine, states);
     else await openGates(engine, surface, states, deadline);
-    const results = new Array<RunResult>(states.length);
+    const results = new Array<Result>(states.length);
     for (const group of groupByGrant(states)) {
       const run = new RunContext(engine, surface, group, options, deadline);
       try {
-        for (const result of await runStages(run)) results[states.indexOf(result.state)] = result;
+        const finished = await finish(run, await scoredCandidates(run));
+        for (const [index, state] of group.entries()) results[states.indexOf(state)] = finished[index] as Result;
       } finally {
         run.release();
       }
@@ -45,8 +51,8 @@ export async function runBatch(
   }
 }
 
-/** The stages in order. A stage that has nothing to do, or whose components answer at once, is not awaited. */
-async function runStages(run: RunContext): Promise<readonly RunResult[]> {
+/** The stages up to the value, in order. A stage that has nothing to do, or whose components answer at once, is not awaited. */
+async function scoredCandidates(run: RunContext): Promise<CandidateSet> {
   const { surface, states } = run;
   if (surface.queryFeatures.length > 0) await extractQueries(run);
   const proposed = propose(run, requestBatch(run, states), surface.sources);
@@ -58,6 +64,12 @@ async function runStages(run: RunContext): Promise<readonly RunResult[]> {
   const scored = score(run, candidates);
   if (scored !== undefined) await scored;
   evaluateValue(run, candidates);
+  return candidates;
+}
+
+/** Orders and cuts the scored candidates: the last stages of an answer. */
+export async function rankCandidates(run: RunContext, candidates: CandidateSet): Promise<readonly RunResult[]> {
+  const { surface, states } = run;
   const results: RunResult[] = [];
   for (let index = 0; index < states.length; index++) {
     const ranking = startRanking(run, candidates, index);
