@@ -24,4 +24,5 @@ export {
 export { quantizedTopK, quantizeRows, rerankTopK, scanTopK, scanTopKMany } from './scan';
 export { topK } from './selection';
 export { gramRows, mirrorLower, sparseDenseRows, sparseProductTopKRows } from './sparse';
+export { maskedTrees, rankFeatures, spreadFeatures, walkedTrees } from './trees';
 export { randomWalks } from './walks';

@@ -31,4 +31,6 @@ export {
 export { type SparseDenseProductOptions, sparseDenseProduct, sparseDenseProductNow } from './sparse-dense-product.js';
 export { type SparseMatrix, sparseMatrixFromEntries, transposeSparseMatrix } from './sparse-matrix.js';
 export { type SparseProductTopKOptions, sparseProductTopK, sparseProductTopKNow } from './sparse-product.js';
+export type { TreeAggregate, TreeEnsembleDescription, TreeLeafWeights, TreeNodeMode, TreeNodes } from './tree-description.js';
+export { TreeEnsemble, type TreeEnsembleOptions, type TreeMethod } from './tree-ensemble.js';
 export { VectorIndex, type VectorIndexOptions, type VectorSearchOptions } from './vector-index.js';

@@ -237,6 +237,60 @@ export interface KernelTable {
     visits: number,
     workspace: number,
   ): number;
+
+  /**
+   * Features as ranks, one byte per row and slot in blocks of 32 rows (rows that are not there: any): how many thresholds
+   * of the slot lie below, minus 128. `slots`: feature, first threshold, steps (2^steps - 1 ascending thresholds, padded
+   * with infinity), rank of NaN.
+   */
+  rankFeatures(
+    features: number,
+    rowCount: number,
+    featureCount: number,
+    slots: number,
+    slotCount: number,
+    thresholds: number,
+    ranks: number,
+  ): number;
+  /**
+   * Adds to `sums` (targets x sumStride) the leaf of every tree for blocks of 32 rows of ranks. `trees`: mask bytes,
+   * outputs, entries per byte (last byte first), then target and first weight per output; `entries`: place of the slot in
+   * a block, then one byte each: rank of the threshold minus 128, leaves lost above it. `aggregate`: 0 sum, 1 smallest,
+   * 2 largest. `workspace`: 32 bytes.
+   */
+  maskedTrees(
+    ranks: number,
+    blockCount: number,
+    slotCount: number,
+    trees: number,
+    treeCount: number,
+    entries: number,
+    weights: number,
+    aggregate: number,
+    sums: number,
+    sumStride: number,
+    workspace: number,
+  ): number;
+  /** Features by slot in blocks of 8 rows. `slots`: feature, and 1 where NaN is to be minus infinity. */
+  spreadFeatures(features: number, rowCount: number, featureCount: number, slots: number, slotCount: number, output: number): number;
+  /**
+   * As `maskedTrees` for blocks of 8 rows of spread features, by walking down. `trees`: place of the root, depth,
+   * outputs, then target and first weight per output; `nodes`: threshold (NaN in a leaf), place of the slot in a block,
+   * place of the false child (the true one lies 16 bytes behind; a leaf: its own), leaf number or -1.
+   */
+  walkedTrees(
+    values: number,
+    blockCount: number,
+    slotCount: number,
+    trees: number,
+    treeCount: number,
+    nodes: number,
+    weights: number,
+    aggregate: number,
+    sums: number,
+    sumStride: number,
+    workspace: number,
+  ): number;
 }
 
 export type KernelName = keyof KernelTable;
@@ -272,6 +326,10 @@ export const kernelNames: readonly KernelName[] = [
   'choleskyPanel',
   'choleskySolve',
   'randomWalks',
+  'rankFeatures',
+  'maskedTrees',
+  'spreadFeatures',
+  'walkedTrees',
 ];
 
 /** Rows are padded to this many floats in factorisation workspaces. */

@@ -4,6 +4,7 @@ import { factorizationTwin } from './factorization.js';
 import { MemoryViews } from './memory-views.js';
 import { selectionTwin } from './selection.js';
 import { sparseTwin } from './sparse.js';
+import { treesTwin } from './trees.js';
 import { walksTwin } from './walks.js';
 
 /** The plain TypeScript implementation over one memory: fallback, and oracle of the tests. */
@@ -14,6 +15,7 @@ export function createTwin(buffer: () => SharedArrayBuffer): KernelTable {
     ...selectionTwin(memory),
     ...sparseTwin(memory),
     ...factorizationTwin(memory),
+    ...treesTwin(memory),
     ...walksTwin(memory),
   };
 }
