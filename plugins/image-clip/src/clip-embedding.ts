@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
@@ -158,9 +159,12 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
 
   async extract(batch: ExtractBatch, out: FeatureBlock): Promise<void> {
     throwIfAborted(batch.signal);
+    // A signal of its own: many pictures at once listen to it, of which Node would warn on the host's.
+    const signal = AbortSignal.any([batch.signal]);
+    setMaxListeners(0, signal);
     try {
-      if (batch.scope === 'query') await this.#extractQueries(batch, out);
-      else await this.#extractItems(batch, out);
+      if (batch.scope === 'query') await this.#extractQueries({ ...batch, signal }, out);
+      else await this.#extractItems({ ...batch, signal }, out);
     } catch (error) {
       throwIfAborted(batch.signal);
       throw error;

@@ -3,6 +3,7 @@ import type * as SharpModule from 'sharp';
 import { PictureError } from './picture-fault.js';
 import { sniffPicture } from './picture-format.js';
 import type { Preprocessing } from './preprocessing.js';
+import { enlarge } from './resample.js';
 import { Slots } from './slots.js';
 
 type Sharp = typeof SharpModule.default;
@@ -102,47 +103,79 @@ export class PictureDecoder {
       // AVIF and WebP say only here that they hold several pictures; a GIF may.
       if ((facts.pages ?? 1) > 1 && facts.format !== 'gif') throw new PictureError('animated');
       let picture = open().autoOrient();
+      let [fromWidth, fromHeight] = [width, height];
       const short = Math.min(width, height);
       if ('shortestEdge' in resize && Math.max(width, height) > longestAspect * short) {
         const long = keptAspect * short;
-        picture = picture.extract(
-          width > height
-            ? { left: Math.floor((width - long) / 2), top: 0, width: long, height }
-            : { left: 0, top: Math.floor((height - long) / 2), width, height: long },
-        );
+        if (width > height) fromWidth = long;
+        else fromHeight = long;
+        picture = picture.extract({
+          left: Math.floor((width - fromWidth) / 2),
+          top: Math.floor((height - fromHeight) / 2),
+          width: fromWidth,
+          height: fromHeight,
+        });
       }
-      const [toWidth, toHeight] = 'shortestEdge' in resize ? [resize.shortestEdge, resize.shortestEdge] : [resize.width, resize.height];
+      picture = picture.flatten({ background: '#fff' }).toColourspace('srgb').removeAlpha();
+      const [toWidth, toHeight] = targetSize(resize, fromWidth, fromHeight);
+      const isEnlargedHere = filter === 'lanczos3' && (toWidth > fromWidth || toHeight > fromHeight);
       const { data, info } = await picture
-        .flatten({ background: '#fff' })
-        .toColourspace('srgb')
-        .removeAlpha()
-        .resize(toWidth, toHeight, {
-          fit: 'shortestEdge' in resize ? 'outside' : 'fill',
+        .resize(isEnlargedHere ? Math.min(fromWidth, toWidth) : toWidth, isEnlargedHere ? Math.min(fromHeight, toHeight) : toHeight, {
+          fit: 'fill',
           kernel: filter,
           fastShrinkOnLoad: false,
         })
         .raw({ depth: 'uchar' })
         .toBuffer({ resolveWithObject: true });
-      return cropMiddle(data, info.width, info.height, info.channels, cropWidth, cropHeight);
+      const pixels = threeChannels(data, info.channels);
+      const part = {
+        left: Math.floor((toWidth - cropWidth) / 2),
+        top: Math.floor((toHeight - cropHeight) / 2),
+        width: cropWidth,
+        height: cropHeight,
+      };
+      return isEnlargedHere
+        ? await enlarge(pixels, info.width, info.height, toWidth, toHeight, part)
+        : cutOut(pixels, info.width, info.height, part);
     } catch (error) {
       throw error instanceof PictureError ? error : new PictureError(faultOf(error), error);
     }
   }
 }
 
-/** The middle of a picture of 1 or 3 channels, as RGB. */
-function cropMiddle(data: Uint8Array, width: number, height: number, channels: number, cropWidth: number, cropHeight: number): Uint8Array {
-  if (width < cropWidth || height < cropHeight || (channels !== 1 && channels !== 3)) throw new PictureError('damaged');
-  const left = Math.floor((width - cropWidth) / 2);
-  const top = Math.floor((height - cropHeight) / 2);
-  const pixels = new Uint8Array(cropWidth * cropHeight * 3);
-  for (let y = 0; y < cropHeight; y++) {
-    const from = ((top + y) * width + left) * channels;
-    const to = y * cropWidth * 3;
-    if (channels === 3) pixels.set(data.subarray(from, from + cropWidth * 3), to);
-    else for (let x = 0; x < cropWidth; x++) pixels.fill(data[from + x] as number, to + x * 3, to + x * 3 + 3);
-  }
+/** Both sides after resizing; the longer one is rounded as sharp and the model's reference round it. */
+function targetSize(resize: Preprocessing['resize'], width: number, height: number): readonly [number, number] {
+  if (!('shortestEdge' in resize)) return [resize.width, resize.height];
+  const { shortestEdge } = resize;
+  return width > height
+    ? [Math.max(shortestEdge, Math.round((width * shortestEdge) / height)), shortestEdge]
+    : [shortestEdge, Math.max(shortestEdge, Math.round((height * shortestEdge) / width))];
+}
+
+/** RGB of pixels of one or three channels. */
+function threeChannels(data: Uint8Array, channels: number): Uint8Array {
+  if (channels === 3) return data;
+  if (channels !== 1) throw new PictureError('damaged');
+  const pixels = new Uint8Array(data.length * 3);
+  for (let place = 0; place < data.length; place++) pixels.fill(data[place] as number, place * 3, place * 3 + 3);
   return pixels;
+}
+
+interface Part {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+function cutOut(pixels: Uint8Array, width: number, height: number, part: Part): Uint8Array {
+  if (width < part.left + part.width || height < part.top + part.height) throw new PictureError('damaged');
+  const result = new Uint8Array(part.width * part.height * 3);
+  for (let y = 0; y < part.height; y++) {
+    const from = ((part.top + y) * width + part.left) * 3;
+    result.set(pixels.subarray(from, from + part.width * 3), y * part.width * 3);
+  }
+  return result;
 }
 
 /** libvips says only by its text what went wrong. */
