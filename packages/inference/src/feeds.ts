@@ -14,6 +14,23 @@ export function isElementType(type: string): type is InferenceElementType {
   return Object.hasOwn(arrayOf, type);
 }
 
+/** `count` zeros of an element type. */
+export function emptyData(type: InferenceElementType, count: number): InferenceTensor['data'] {
+  switch (type) {
+    case 'float32':
+      return new Float32Array(count);
+    case 'int64':
+      return new BigInt64Array(count);
+    case 'int32':
+      return new Int32Array(count);
+    case 'int8':
+      return new Int8Array(count);
+    case 'uint8':
+    case 'bool':
+      return new Uint8Array(count);
+  }
+}
+
 /**
  * Checks feeds against what a graph declares: names, types, ranks, fixed dimensions, equal sizes for dimensions of
  * one name, and as many values as the shape says.

@@ -1,3 +1,4 @@
-export { createInference, type InferenceOptions, type InferenceService } from './inference.js';
+export { createInference, type InferenceService } from './inference.js';
+export type { InferenceLimits, InferenceOptions } from './inference-options.js';
 export { createDirectoryKeyValueStore, createMemoryKeyValueStore } from './key-value-store.js';
 export { createModelFiles, type ModelFilesOptions } from './model-files.js';

@@ -1,31 +1,20 @@
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import {
-  type Clock,
-  type Inference,
-  type InferenceDevice,
-  type InferenceRunOptions,
-  type InferenceSession,
-  type InferenceTensor,
-  type Logger,
-  type ModelRequest,
-  type RecloomError,
-  recloomError,
-} from '@recloom/plugin-api';
-import { checkFeeds, checkOutputs, copyFeeds } from './feeds.js';
-import { type StartModelHost, startThread } from './model-host.js';
-import type { OpenedModel, OpenModel } from './protocol.js';
+import { type Inference, type InferenceIsolation, type InferenceSession, type ModelRequest, recloomError } from '@recloom/plugin-api';
+import { aborted } from './call.js';
+import { findMisfit } from './expectations.js';
+import { completeOptions, devicesOf, type InferenceOptions, type InferenceSettings } from './inference-options.js';
+import { ModelCache, type ModelEntry } from './model-cache.js';
+import type { StartModelHost } from './model-host.js';
+import { checkModelSize } from './model-source.js';
+import { createPoolModel } from './pool-model.js';
+import { startProcess } from './process-host.js';
+import type { OpenModel } from './protocol.js';
+import { checkDevices } from './providers.js';
+import { SharedSession } from './shared-session.js';
+import { probeRows, sharingLimitsOf } from './sharing.js';
+import { startThread } from './thread-host.js';
 import { WorkerPool } from './worker-pool.js';
-
-export interface InferenceOptions {
-  /** Worker threads, each with its own copy of the models it runs. Default 1. */
-  readonly threads?: number;
-  /** Runs that may wait for a worker before further ones are refused. Default 1,024. */
-  readonly queueLimit?: number;
-  /** Time for deadlines; default `performance.now()`. */
-  readonly clock?: Pick<Clock, 'monotonic'>;
-  readonly logger?: Pick<Logger, 'warn'>;
-}
 
 /** What `createInference` gives: the service behind `inferenceToken`, and its end. */
 export interface InferenceService extends Inference {
@@ -33,57 +22,53 @@ export interface InferenceService extends Inference {
   close(): Promise<void>;
 }
 
-/** One loaded model, shared by every session of it. */
-interface ModelEntry {
-  readonly request: OpenModel;
-  readonly opened: OpenedModel;
-  /** Open sessions and runs under way; the workers forget the model when none is left. */
-  references: number;
-}
+/** How workers of each kind are started. */
+export type StartHosts = Readonly<Record<InferenceIsolation, StartModelHost>>;
 
 /**
- * Runs ONNX models on worker threads with onnxruntime-node, which is imported in the first worker and nowhere else.
- * No thread starts before the first `load`. Idle workers do not keep the process alive; calls under way do.
- * Inputs are copied before a call returns; the caller owns the results.
+ * Runs ONNX models with onnxruntime-node on worker threads or in child processes; it is imported in the first of them
+ * and nowhere else. No worker starts before the first `load`. Idle workers do not keep the process alive; calls under
+ * way do. Inputs are copied before a call returns; the caller owns the results.
  *
- * @throws RangeError when `threads` or `queueLimit` is not a positive whole number.
+ * @throws RangeError when an option is not what its description says.
  */
 export function createInference(options: InferenceOptions = {}): InferenceService {
-  return createInferenceOn(startThread, options);
+  return createInferenceOn({}, options);
 }
 
-/** `createInference` on hosts of another kind; internal, for tests and for child processes to come. */
-export function createInferenceOn(start: StartModelHost, options: InferenceOptions = {}): InferenceService {
-  return new WorkerInference(start, options);
+/** `createInference` on hosts of another kind; internal, for tests. */
+export function createInferenceOn(start: Partial<StartHosts>, options: InferenceOptions = {}): InferenceService {
+  const settings = completeOptions(options);
+  const { environment } = settings;
+  return new WorkerInference({ thread: startThread, process: (events) => startProcess(events, { environment }), ...start }, settings);
 }
 
 class WorkerInference implements InferenceService {
-  readonly #pool: WorkerPool;
-  /** Loads under way and models in use, by file, its state on disk, and devices. */
-  readonly #entries = new Map<string, Promise<ModelEntry>>();
+  readonly #start: StartHosts;
+  readonly #settings: InferenceSettings;
+  readonly #pools = new Map<InferenceIsolation, WorkerPool>();
+  readonly #cache: ModelCache;
   #nextKey = 1;
   #closing: Promise<void> | undefined;
 
-  constructor(start: StartModelHost, options: InferenceOptions) {
-    this.#pool = new WorkerPool({
-      start,
-      threads: positive('threads', options.threads ?? 1),
-      queueLimit: positive('queueLimit', options.queueLimit ?? 1024),
-      clock: options.clock ?? { monotonic: () => performance.now() },
-      logger: options.logger,
-    });
+  constructor(start: StartHosts, settings: InferenceSettings) {
+    this.#start = start;
+    this.#settings = settings;
+    this.#cache = new ModelCache(settings);
   }
 
   async load(model: ModelRequest, signal?: AbortSignal): Promise<InferenceSession> {
     this.#checkOpen();
     if (signal?.aborted) throw aborted(signal);
+    const sharing = sharingLimitsOf(model.batching);
     const loading = this.#enter(model);
     const entry = await (signal === undefined ? loading : this.#orAborted(loading, signal));
-    return new SharedSession(entry, this.#pool, () => this.#leave(entry));
+    const leave = (): void => this.#cache.leave(entry);
+    return new SharedSession(entry, sharing, () => entry.references++, leave);
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#pool.close();
+    this.#closing ??= Promise.all([...this.#pools.values()].map((pool) => pool.close())).then(() => {});
     return this.#closing;
   }
 
@@ -93,49 +78,50 @@ class WorkerInference implements InferenceService {
 
   /** An entry with one reference more, loading the model when nobody has. */
   async #enter(model: ModelRequest): Promise<ModelEntry> {
+    const { limits } = this.#settings;
     const file = resolve(model.file);
-    const devices = devicesOf(model);
+    const isolation = model.isolation ?? this.#settings.isolation;
+    const devices = devicesOf(model.device, this.#settings.devices);
+    checkDevices(devices);
     const independentRows = model.independentRows === true;
-    const identity = `${await fingerprint(file)} ${devices.join(' ')} ${independentRows}`;
+    const warmUpRows = model.warmUp === false ? 0 : probeRows;
+    const onDisk = await fingerprint(file, limits.maximumModelBytes);
     this.#checkOpen();
-    for (;;) {
-      const present = this.#entries.get(identity);
-      if (present === undefined) break;
-      // Whoever loads first hears of a failure; everybody else tries again, with their own hash.
-      const entry = await present.catch(() => undefined);
-      if (entry === undefined || this.#entries.get(identity) !== present) continue;
-      checkHash(model, entry);
-      entry.references++;
-      return entry;
-    }
-    const request: OpenModel = { key: `model-${this.#nextKey++}`, file, sha256: model.sha256, devices, independentRows };
-    const loading = this.#pool.open(request).then((opened) => ({
-      // Another worker that opens it later must find the same bytes.
-      request: { ...request, sha256: opened.sha256 },
-      opened,
-      references: 1,
-    }));
-    this.#entries.set(identity, loading);
-    loading.catch(() => {
-      if (this.#entries.get(identity) === loading) this.#entries.delete(identity);
-    });
-    return loading;
+    const identity = [onDisk, devices.join(' '), independentRows, isolation].join('|');
+    return this.#cache.enter(
+      identity,
+      (entry) => checkEntry(model, entry),
+      async () => {
+        const request: OpenModel = {
+          key: `model-${this.#nextKey++}`,
+          file,
+          sha256: model.sha256,
+          devices,
+          independentRows,
+          maximumBytes: limits.maximumModelBytes,
+          expects: model.expects,
+          warmUpRows,
+        };
+        const pool = this.#poolOf(isolation);
+        const poolModel = createPoolModel(request);
+        const opened = await pool.open(poolModel);
+        // What one caller expects is not to fail the model on a further worker.
+        poolModel.request = { ...poolModel.request, expects: undefined };
+        return { model: poolModel, pool, opened, content: `${opened.content}|${isolation}` };
+      },
+    );
   }
 
-  /** Gives a reference back; the last one makes the workers forget the model. */
-  #leave(entry: ModelEntry): void {
-    if (--entry.references > 0) return;
-    for (const [identity, loading] of this.#entries) {
-      void loading.then(
-        (other) => {
-          if (other === entry && entry.references === 0 && this.#entries.get(identity) === loading) {
-            this.#entries.delete(identity);
-            this.#pool.release(entry.request.key);
-          }
-        },
-        () => {},
-      );
+  #poolOf(isolation: InferenceIsolation): WorkerPool {
+    let pool = this.#pools.get(isolation);
+    if (pool === undefined) {
+      const { workers, queueLimit, limits, clock, logger, metrics } = this.#settings;
+      const start = this.#start[isolation];
+      const { loadTimeoutMs, overdueMs } = limits;
+      pool = new WorkerPool({ workers, queueLimit, loadTimeoutMs, overdueMs, start, clock, logger, metrics, isolation });
+      this.#pools.set(isolation, pool);
     }
+    return pool;
   }
 
   /** The caller of an aborted load is answered at once; what it would have got is given back when it arrives. */
@@ -144,7 +130,7 @@ class WorkerInference implements InferenceService {
       const onAbort = (): void => {
         reject(aborted(signal));
         loading.then(
-          (entry) => this.#leave(entry),
+          (entry) => this.#cache.leave(entry),
           () => {},
         );
       };
@@ -163,81 +149,25 @@ class WorkerInference implements InferenceService {
   }
 }
 
-class SharedSession implements InferenceSession {
-  readonly inputs: InferenceSession['inputs'];
-  readonly outputs: InferenceSession['outputs'];
-  readonly provider: string;
-  readonly warnings: InferenceSession['warnings'];
-  readonly sha256: string;
-  readonly batchDependent: boolean;
-  readonly #entry: ModelEntry;
-  readonly #pool: WorkerPool;
-  readonly #leave: () => void;
-  #closed = false;
-
-  constructor(entry: ModelEntry, pool: WorkerPool, leave: () => void) {
-    this.#entry = entry;
-    this.#pool = pool;
-    this.#leave = leave;
-    const { opened } = entry;
-    this.inputs = opened.inputs;
-    this.outputs = opened.outputs;
-    this.provider = opened.provider;
-    this.warnings = opened.warnings;
-    this.sha256 = opened.sha256;
-    this.batchDependent = opened.batchDependent;
-  }
-
-  async run(feeds: Readonly<Record<string, InferenceTensor>>, options: InferenceRunOptions = {}): Promise<Record<string, InferenceTensor>> {
-    if (this.#closed) throw recloomError('RECLOOM_RUN_CLOSED', {});
-    checkFeeds(this.inputs, feeds);
-    const outputs = options.outputs ?? this.outputs.map((output) => output.name);
-    checkOutputs(this.outputs, outputs);
-    this.#entry.references++;
-    try {
-      const { signal, deadlineMs } = options;
-      return await this.#pool.run({ model: this.#entry.request, feeds: () => copyFeeds(feeds), outputs, signal, deadlineMs });
-    } finally {
-      this.#leave();
-    }
-  }
-
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#leave();
-  }
-}
-
-/** The file as it is on disk now, so that a file that was replaced is loaded anew. @throws RECLOOM_DAT_MODEL_MISSING */
-async function fingerprint(file: string): Promise<string> {
+/** The file as it is on disk now, so that a file that was replaced is loaded anew. @throws RECLOOM_DAT_MODEL_MISSING, RECLOOM_DAT_MODEL_TOO_LARGE */
+async function fingerprint(file: string, maximumBytes: number): Promise<string> {
+  let info: Awaited<ReturnType<typeof stat>>;
   try {
-    const { ino, size, mtimeMs } = await stat(file);
-    return `${file} ${ino} ${size} ${mtimeMs}`;
+    info = await stat(file);
   } catch (cause) {
     throw recloomError('RECLOOM_DAT_MODEL_MISSING', { reference: basename(file), tried: file }, { cause });
   }
+  checkModelSize(file, Number(info.size), maximumBytes);
+  return `${file} ${info.ino} ${info.size} ${info.mtimeMs}`;
 }
 
-function devicesOf(model: ModelRequest): readonly InferenceDevice[] {
-  const { device } = model;
-  if (device === undefined) return ['auto'];
-  if (typeof device === 'string') return [device];
-  return device.length === 0 ? ['auto'] : [...device];
-}
-
-function checkHash(model: ModelRequest, entry: ModelEntry): void {
-  const { sha256 } = entry.opened;
-  if (model.sha256 === undefined || model.sha256.toLowerCase() === sha256) return;
-  const why = `${basename(model.file)} has the sha256 ${sha256}, not the pinned ${model.sha256}`;
-  throw recloomError('RECLOOM_DAT_MODEL_INVALID', { why });
-}
-
-function positive(name: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} must be a positive whole number`);
-  return value;
-}
-
-function aborted(signal: AbortSignal): RecloomError {
-  return recloomError('RECLOOM_RUN_ABORTED', {}, { cause: signal.reason });
+/** What a worker checks at the first load, for those who find the model loaded. @throws RECLOOM_DAT_MODEL_INVALID, RECLOOM_DAT_MODEL_MISFIT */
+function checkEntry(model: ModelRequest, { opened }: ModelEntry): void {
+  const { sha256 } = opened;
+  const file = basename(model.file);
+  if (model.sha256 !== undefined && model.sha256.toLowerCase() !== sha256) {
+    throw recloomError('RECLOOM_DAT_MODEL_INVALID', { why: `${file} has the sha256 ${sha256}, not the pinned ${model.sha256}` });
+  }
+  const misfit = model.expects && findMisfit(opened, model.expects);
+  if (misfit !== undefined) throw recloomError('RECLOOM_DAT_MODEL_MISFIT', { file, why: misfit });
 }

@@ -5,7 +5,17 @@ import { dynamicModel, scaleModel, writeOnnx } from './onnx-writer.fixture.js';
 
 describe('facts of an ONNX file', () => {
   it('finds dynamic quantisation and external data, and neither where there is none', () => {
-    expect(readOnnxFacts(writeOnnx(scaleModel))).toEqual({ externalData: [], batchDependent: false });
+    expect(readOnnxFacts(writeOnnx(scaleModel))).toEqual({
+      inputs: [{ name: 'x', type: 'float32', dims: ['rows', 3] }],
+      optionalInputs: [],
+      outputs: [{ name: 'y', type: 'float32', dims: ['rows', 3] }],
+      irVersion: 8,
+      operatorSets: new Map([['', 17]]),
+      domains: [],
+      precompiled: false,
+      externalData: [],
+      batchDependent: false,
+    });
     expect(readOnnxFacts(writeOnnx(dynamicModel)).batchDependent).toBe(true);
     const tensor = (name: string, externalLocation: string) => ({ name, dims: [3], values: new Float32Array(0), externalLocation });
     const external = writeOnnx({ ...scaleModel, initializers: [tensor('w', 'b.bin'), tensor('v', 'a.bin'), tensor('u', 'b.bin')] });

@@ -14,11 +14,13 @@ export interface TinyNode {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly numbers?: Readonly<Record<string, number>>;
+  readonly domain?: string;
 }
 export interface TinyInitializer {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly values: Float32Array | Int8Array;
+  /** A `Uint8Array` holds booleans. */
+  readonly values: Float32Array | Int8Array | BigInt64Array | Uint8Array;
   /** Written as a reference to a file instead of the values. */
   readonly externalLocation?: string;
 }
@@ -27,6 +29,12 @@ export interface TinyModel {
   readonly outputs: readonly TinyValue[];
   readonly nodes: readonly TinyNode[];
   readonly initializers?: readonly TinyInitializer[];
+  /** Default 17. */
+  readonly operatorSet?: number;
+  /** Further operator sets, by domain. */
+  readonly operatorSets?: Readonly<Record<string, number>>;
+  /** Default 8. */
+  readonly irVersion?: number;
 }
 
 const elementTypes = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
@@ -38,6 +46,7 @@ export function writeOnnx(model: TinyModel): Uint8Array {
         ...node.inputs.map((name) => writeText(1, name)),
         ...node.outputs.map((name) => writeText(2, name)),
         writeText(4, node.operator),
+        ...(node.domain === undefined ? [] : [writeText(7, node.domain)]),
         ...Object.entries(node.numbers ?? {}).map(([name, value]) =>
           writeMessage(5, [writeText(1, name), writeNumber(3, value), writeNumber(20, 2)]),
         ),
@@ -47,7 +56,7 @@ export function writeOnnx(model: TinyModel): Uint8Array {
     ...(model.initializers ?? []).map((initializer) =>
       writeMessage(5, [
         ...initializer.dims.map((size) => writeNumber(1, size)),
-        writeNumber(2, initializer.values instanceof Int8Array ? 3 : 1),
+        writeNumber(2, initializerType(initializer.values)),
         writeText(8, initializer.name),
         ...(initializer.externalLocation === undefined
           ? [writeBytes(9, new Uint8Array(initializer.values.buffer, initializer.values.byteOffset, initializer.values.byteLength))]
@@ -57,7 +66,18 @@ export function writeOnnx(model: TinyModel): Uint8Array {
     ...model.inputs.map((value) => valueInfo(11, value)),
     ...model.outputs.map((value) => valueInfo(12, value)),
   ]);
-  return joinBytes([writeNumber(1, 8), writeBytes(7, graph), writeMessage(8, [writeText(1, ''), writeNumber(2, 17)])]);
+  const sets = Object.entries({ '': model.operatorSet ?? 17, ...model.operatorSets });
+  return joinBytes([
+    writeNumber(1, model.irVersion ?? 8),
+    writeBytes(7, graph),
+    ...sets.map(([domain, version]) => writeMessage(8, [writeText(1, domain), writeNumber(2, version)])),
+  ]);
+}
+
+function initializerType(values: TinyInitializer['values']): number {
+  if (values instanceof Int8Array) return 3;
+  if (values instanceof BigInt64Array) return 7;
+  return values instanceof Uint8Array ? 9 : 1;
 }
 
 function valueInfo(field: number, value: TinyValue): Uint8Array {
@@ -75,6 +95,40 @@ export const scaleModel: TinyModel = {
   nodes: [{ operator: 'Mul', inputs: ['x', 'w'], outputs: ['y'] }],
   initializers: [{ name: 'w', dims: [3], values: Float32Array.of(2, 3, 4) }],
 };
+
+/**
+ * A scorer as teams train them: x [rows, widths[0]] through layers of MatMul + Add + Relu to y [rows, widths.at(-1)], the
+ * last without Relu. Weights are small reproducible numbers.
+ */
+export function mlpModel(widths: readonly number[]): TinyModel {
+  let state = 7;
+  const next = (): number => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
+    return state / 0x7fffffff - 0.5;
+  };
+  const nodes: TinyNode[] = [];
+  const initializers: TinyInitializer[] = [];
+  const layers = widths.length - 1;
+  for (let layer = 0; layer < layers; layer++) {
+    const [from = 0, to = 0] = widths.slice(layer, layer + 2);
+    const last = layer === layers - 1;
+    initializers.push({
+      name: `w${layer}`,
+      dims: [from, to],
+      values: Float32Array.from({ length: from * to }, () => (2 * next()) / Math.sqrt(from)),
+    });
+    initializers.push({ name: `b${layer}`, dims: [to], values: Float32Array.from({ length: to }, next) });
+    nodes.push({ operator: 'MatMul', inputs: [layer === 0 ? 'x' : `h${layer}`, `w${layer}`], outputs: [`m${layer}`] });
+    nodes.push({ operator: 'Add', inputs: [`m${layer}`, `b${layer}`], outputs: [last ? 'y' : `a${layer}`] });
+    if (!last) nodes.push({ operator: 'Relu', inputs: [`a${layer}`], outputs: [`h${layer + 1}`] });
+  }
+  return {
+    inputs: [{ name: 'x', type: 'float32', dims: ['rows', widths[0] ?? 0] }],
+    outputs: [{ name: 'y', type: 'float32', dims: ['rows', widths.at(-1) ?? 0] }],
+    nodes,
+    initializers,
+  };
+}
 
 /** Sixteen matrix products in a row: n = 1,024 keeps a core busy for about a second; y = x^17. */
 export const busyModel: TinyModel = {

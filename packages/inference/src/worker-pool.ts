@@ -1,80 +1,68 @@
-import { type Clock, type InferenceTensor, type Logger, recloomError } from '@recloom/plugin-api';
+import { basename } from 'node:path';
+import { type Clock, type InferenceTensor, type Logger, type Metrics, recloomError, type Warning } from '@recloom/plugin-api';
+import { aborted, answer, type Call, late, poolName } from './call.js';
+import { CallQueue } from './call-queue.js';
 import { buffersOf } from './feeds.js';
 import type { ModelHost, StartModelHost } from './model-host.js';
-import { fromPlainError, type OpenedModel, type OpenModel, type WorkerMessage } from './protocol.js';
+import { createPoolMetrics, type PoolMetrics } from './pool-metrics.js';
+import { noteRun, type PoolModel } from './pool-model.js';
+import { fromPlainError, type OpenedModel, type WorkerMessage } from './protocol.js';
+import { isShareable, joinFeeds, type SharingLimits, sharingOf, splitOutputs } from './sharing.js';
+import { createSlot, hasRoom, type OpenTask, type RunTask, type Slot, type Task } from './slot.js';
 
 export interface WorkerPoolOptions {
   /** How many workers may run at once. */
-  readonly threads: number;
+  readonly workers: number;
   /** Runs that may wait; one more is refused. */
   readonly queueLimit: number;
+  readonly loadTimeoutMs: number;
+  /** How long a run that nobody waits for any more may go on before its worker is killed, where workers can be. */
+  readonly overdueMs: number;
   readonly start: StartModelHost;
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly logger: Pick<Logger, 'warn'> | undefined;
+  readonly metrics: Metrics | undefined;
+  /** For the labels of metrics. */
+  readonly isolation: string;
 }
 
 /** A run as it is asked for. */
 export interface PoolRun {
-  readonly model: OpenModel;
+  readonly model: PoolModel;
   /** Gives the inputs in buffers of their own, which are transferred away. Called once, and not at all when the run is refused. */
   readonly feeds: () => Readonly<Record<string, InferenceTensor>>;
   readonly outputs: readonly string[];
+  readonly sharing: SharingLimits | undefined;
   readonly signal: AbortSignal | undefined;
   /** On the pool's monotonic clock. */
   readonly deadlineMs: number | undefined;
 }
 
-type Work =
-  | { readonly kind: 'open'; readonly model: OpenModel }
-  | {
-      readonly kind: 'run';
-      readonly model: OpenModel;
-      readonly feeds: Readonly<Record<string, InferenceTensor>>;
-      readonly outputs: readonly string[];
-      readonly deadlineMs: number | undefined;
-      /** From the call to its deadline, for the message. */
-      readonly timeoutMs: number;
-    };
+/** A call without a deadline is treated as if it had one this far away: background work yields, and never starves. */
+const patienceMs = 1_000;
 
-interface Call {
-  readonly id: number;
-  readonly work: Work;
-  readonly resolve: (value: never) => void;
-  readonly reject: (error: unknown) => void;
-  /** Detaches the signal and the timer. */
-  detach: () => void;
-  /** The caller has its answer; what the worker still says of this call is dropped. */
-  answered: boolean;
-  slot: Slot | undefined;
-}
+/** When calls of a model have waited this long behind others, one more worker is given the model. */
+const spreadAfterMs = 5;
 
-interface Slot {
-  host: ModelHost | undefined;
-  /** Keys this worker was told to open. */
-  readonly open: Set<string>;
-  readonly inFlight: Map<number, Call>;
-}
+/** Longest delay a timer takes. */
+const longestDelayMs = 2 ** 31 - 1;
 
 /**
- * Calls handed to one worker at a time. The worker does them one by one; the second and later ones wait in its inbox,
- * so that it never idles while an answer and the next call cross between threads.
- */
-const window = 4;
-
-/** The name of this service in messages. */
-const poolName = 'inference';
-
-/**
- * Workers and the bounded queue before them: first come, first served, to the worker with the fewest calls. A worker
- * starts with the first call that needs it, keeps the process alive only while it has calls, and is replaced when it dies.
+ * Workers and the bounded queue before them: the nearest deadline first, to an idle worker that has the model. A worker
+ * starts, and gets a model, only when those that have the model are busy; it keeps the process alive only while it has
+ * work, and is replaced when it dies.
  */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
+  readonly #metrics: PoolMetrics;
   readonly #slots: readonly Slot[];
-  #queue: Call[] = [];
-  #waitingRuns = 0;
-  #nextCall = 1;
+  readonly #queue = new CallQueue();
+  #nextId = 1;
   #closed = false;
+  /** Calls that may share a run are looked at when this turn of the event loop is over. */
+  #turn: NodeJS.Immediate | undefined;
+  /** Runs out when the first call that waits for company has waited long enough. */
+  #company: NodeJS.Timeout | undefined;
   /** Resolves the wait of `close` for the last answer. */
   #idle: (() => void) | undefined;
   /** Resolves the wait of `close` for the end of a worker. */
@@ -87,16 +75,20 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
-    this.#slots = Array.from({ length: options.threads }, () => ({
-      host: undefined,
-      open: new Set<string>(),
-      inFlight: new Map<number, Call>(),
-    }));
+    this.#metrics = createPoolMetrics(options.metrics, options.isolation);
+    this.#slots = Array.from({ length: options.workers }, createSlot);
   }
 
-  /** Loads a model on a worker. Other workers load it with their first run of it. */
-  open(model: OpenModel): Promise<OpenedModel> {
-    return new Promise((resolve, reject) => this.#add({ kind: 'open', model }, resolve, reject, undefined));
+  /**
+   * Loads a model on a worker. Others get it when they are needed.
+   *
+   * @throws RECLOOM_RUN_CLOSED, RECLOOM_RUN_LOAD_TIMEOUT, RECLOOM_RUN_WORKER_DIED and what the worker says
+   */
+  open(model: PoolModel): Promise<OpenedModel> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(recloomError('RECLOOM_RUN_CLOSED', {}));
+      this.#open(model, this.#slotToOpen(model) as Slot, { resolve, reject });
+    });
   }
 
   /**
@@ -107,21 +99,49 @@ export class WorkerPool {
   run(run: PoolRun): Promise<Record<string, InferenceTensor>> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(recloomError('RECLOOM_RUN_CLOSED', {}));
-      if (run.signal?.aborted) return reject(aborted(run.signal));
+      const { model, outputs, deadlineMs, signal } = run;
+      if (signal?.aborted) return reject(aborted(signal));
       const now = this.#options.clock.monotonic();
-      const timeoutMs = run.deadlineMs === undefined ? 0 : Math.max(0, Math.round(run.deadlineMs - now));
-      if (run.deadlineMs !== undefined && run.deadlineMs <= now) return reject(late(timeoutMs));
-      if (this.#waitingRuns >= this.#options.queueLimit)
+      const timeoutMs = deadlineMs === undefined ? 0 : Math.max(0, Math.round(deadlineMs - now));
+      if (deadlineMs !== undefined && deadlineMs <= now) return reject(late(timeoutMs));
+      // Calls of this turn wait for each other, not for a worker: they leave before anybody is refused.
+      if (this.#queue.size >= this.#options.queueLimit && this.#turn !== undefined) this.#dispatch();
+      if (this.#queue.size >= this.#options.queueLimit) {
+        this.#metrics.refused();
         return reject(recloomError('RECLOOM_RUN_OVERLOADED', { what: 'The inference queue' }));
-      const { model, outputs, deadlineMs } = run;
-      this.#add({ kind: 'run', model, feeds: run.feeds(), outputs, deadlineMs, timeoutMs }, resolve, reject, run.signal);
+      }
+      const feeds = run.feeds();
+      const sharing = run.sharing && model.shareable ? sharingOf(model.request.key, feeds, outputs, run.sharing) : undefined;
+      const call: Call = {
+        id: this.#nextId++,
+        model,
+        feeds,
+        outputs,
+        sharing,
+        due: deadlineMs ?? now + patienceMs,
+        deadlineMs,
+        timeoutMs,
+        arrivedMs: now,
+        resolve,
+        reject,
+        detach: () => {},
+        answered: false,
+        task: undefined,
+      };
+      this.#watch(call, signal);
+      this.#queue.add(call);
+      this.#metrics.queued(this.#queue.size);
+      if (sharing === undefined) this.#dispatch();
+      else this.#turn ??= setImmediate(() => this.#dispatch());
     });
   }
 
   /** Forgets a model on every worker. */
-  release(key: string): void {
+  release(model: PoolModel): void {
+    clearTimeout(model.spreading);
+    model.spreading = undefined;
     for (const slot of this.#slots) {
-      if (slot.open.delete(key)) slot.host?.post({ kind: 'release', key });
+      if (slot.models.delete(model)) slot.host?.post({ kind: 'release', key: model.request.key });
     }
   }
 
@@ -139,158 +159,377 @@ export class WorkerPool {
         if (host === undefined) return;
         host.keepAlive(true);
         host.post({ kind: 'stop' });
-        const ended = new Promise<void>((resolve) => {
+        await new Promise<void>((resolve) => {
           this.#ended.set(slot, resolve);
         });
-        await ended;
       }),
     );
   }
 
-  #add(work: Work, resolve: (value: never) => void, reject: (error: unknown) => void, signal: AbortSignal | undefined): void {
-    const call: Call = { id: this.#nextCall++, work, resolve, reject, detach: () => {}, answered: false, slot: undefined };
-    if (work.kind === 'run') {
-      this.#waitingRuns++;
-      const onAbort = (): void => this.#abandon(call, aborted(signal));
-      signal?.addEventListener('abort', onAbort, { once: true });
-      let timer: NodeJS.Timeout | undefined;
-      if (work.deadlineMs !== undefined) {
-        // Only a call that still waits is answered here; one that runs is let finish.
-        const expire = (): void => {
-          if (call.slot === undefined) this.#abandon(call, late(work.timeoutMs));
-        };
-        timer = setTimeout(expire, Math.min(2 ** 31 - 1, Math.max(0, work.deadlineMs - this.#options.clock.monotonic())));
-        timer.unref();
-      }
-      call.detach = () => {
-        signal?.removeEventListener('abort', onAbort);
-        clearTimeout(timer);
-      };
+  /** Listens for what ends a call early: its signal and its deadline. */
+  #watch(call: Call, signal: AbortSignal | undefined): void {
+    const onAbort = (): void => this.#abandon(call, aborted(signal));
+    signal?.addEventListener('abort', onAbort, { once: true });
+    let timer: NodeJS.Timeout | undefined;
+    if (call.deadlineMs !== undefined) {
+      const delay = Math.min(longestDelayMs, Math.max(0, Math.ceil(call.deadlineMs - this.#options.clock.monotonic())));
+      timer = setTimeout(() => this.#abandon(call, late(call.timeoutMs)), delay);
+      timer.unref();
     }
-    this.#queue.push(call);
-    this.#dispatch();
+    call.detach = () => {
+      signal?.removeEventListener('abort', onAbort);
+      clearTimeout(timer);
+    };
   }
 
-  /** Answers a caller before the worker does. A waiting call leaves the queue; one that was handed over is cancelled if it has not started. */
+  /**
+   * Answers a caller before the worker does. A waiting call leaves the queue; a run whose last caller has gone is
+   * cancelled if it has not started. One that has started goes on: a thread cannot be ended within a native call, so the
+   * worker is used again when it returns, and only a child process is killed when it does not.
+   */
   #abandon(call: Call, error: unknown): void {
     if (call.answered) return;
-    this.#answer(call, () => call.reject(error));
-    if (call.slot !== undefined) call.slot.host?.post({ kind: 'cancel', call: call.id });
-    else {
-      this.#queue = this.#queue.filter((other) => other !== call);
-      this.#waitingRuns--;
+    answer(call, () => call.reject(error));
+    const { task } = call;
+    if (task === undefined) {
+      this.#queue.remove([call]);
       this.#checkIdle();
+    } else if (task.kind === 'run' && task.calls.every((other) => other.answered)) {
+      task.slot.host?.post({ kind: 'cancel', call: task.id });
+      this.#limit(task, this.#options.overdueMs);
     }
   }
 
-  #answer(call: Call, settle: () => void): void {
-    if (call.answered) return;
-    call.answered = true;
-    call.detach();
-    settle();
+  /** Kills the worker of a task that does not end, where that is possible. */
+  #limit(task: Task, milliseconds: number): void {
+    const { host } = task.slot;
+    if (host?.kill === undefined || task.overdue !== undefined) return;
+    task.overdue = setTimeout(() => {
+      // What waits before it in the same inbox is no fault of it: the worker is stuck either way.
+      if (task.slot.inFlight.has(task.id)) host.kill?.();
+    }, milliseconds);
+    task.overdue.unref();
   }
 
   #dispatch(): void {
-    while (this.#queue.length > 0) {
-      const slot = this.#leastBusy();
-      if (slot === undefined) return;
-      const call = this.#queue.shift() as Call;
-      if (call.work.kind === 'run') this.#waitingRuns--;
-      try {
-        this.#hand(call, slot);
-      } catch (error) {
-        slot.inFlight.delete(call.id);
-        this.#answer(call, () => call.reject(error));
+    clearImmediate(this.#turn);
+    this.#turn = undefined;
+    clearTimeout(this.#company);
+    this.#company = undefined;
+    const waiting = new Set<PoolModel>();
+    const judged = new Set<string>();
+    const now = this.#options.clock.monotonic();
+    let flushAtMs = Number.POSITIVE_INFINITY;
+    for (let place = 0; place < this.#queue.size; ) {
+      const call = this.#queue.at(place) as Call;
+      const slot = waiting.has(call.model) || (call.sharing && judged.has(call.sharing.key)) ? undefined : this.#slotFor(call.model);
+      if (slot === undefined) {
+        waiting.add(call.model);
+        place++;
+        continue;
       }
+      const { calls, full, oldestMs } = this.#gather(call, place);
+      if (slot.inFlight.size > 0 && call.sharing !== undefined && !full && oldestMs + call.sharing.limits.waitMs > now) {
+        // An idle worker takes what there is; a busy one is given a run when it is full or its first call has waited enough.
+        judged.add(call.sharing.key);
+        flushAtMs = Math.min(flushAtMs, oldestMs + call.sharing.limits.waitMs);
+        place++;
+        continue;
+      }
+      this.#queue.remove(calls);
+      this.#hand(calls, slot);
+    }
+    if (flushAtMs < Number.POSITIVE_INFINITY) this.#company = setTimeout(() => this.#dispatch(), Math.max(1, Math.ceil(flushAtMs - now)));
+    for (const model of waiting) this.#ensureOpen(model);
+    this.#considerSpreading(waiting);
+  }
+
+  /** The calls that share a run with one, itself first, and whether no further one would fit. */
+  #gather(call: Call, place: number): { readonly calls: readonly Call[]; readonly full: boolean; readonly oldestMs: number } {
+    const { sharing } = call;
+    if (sharing === undefined) return { calls: [call], full: true, oldestMs: call.arrivedMs };
+    const calls = [call];
+    let { rows, tokens } = sharing;
+    let oldestMs = call.arrivedMs;
+    let full = rows >= sharing.limits.rows || tokens >= sharing.limits.tokens;
+    for (let next = place + 1; next < this.#queue.size && !full; next++) {
+      const other = this.#queue.at(next) as Call;
+      if (other.sharing?.key !== sharing.key) continue;
+      full = rows + other.sharing.rows > sharing.limits.rows || tokens + other.sharing.tokens > sharing.limits.tokens;
+      if (full) break;
+      calls.push(other);
+      rows += other.sharing.rows;
+      tokens += other.sharing.tokens;
+      oldestMs = Math.min(oldestMs, other.arrivedMs);
+      full = rows >= sharing.limits.rows || tokens >= sharing.limits.tokens;
+    }
+    return { calls, full, oldestMs };
+  }
+
+  #hand(calls: readonly Call[], slot: Slot): void {
+    const { model, outputs } = calls[0] as Call;
+    const now = this.#options.clock.monotonic();
+    const task: RunTask = { kind: 'run', id: this.#nextId++, slot, model, calls, handedMs: now, overdue: undefined };
+    // One that has time keeps the run for all; the others are answered by their own timers.
+    const last = calls.reduce((latest, call) => Math.max(latest, call.deadlineMs ?? Number.POSITIVE_INFINITY), 0);
+    const startBefore = last === Number.POSITIVE_INFINITY ? undefined : performance.timeOrigin + performance.now() + last - now;
+    try {
+      const feeds = joinFeeds(calls);
+      for (const call of calls) call.task = task;
+      this.#occupy(slot, task);
+      slot.host?.post({ kind: 'run', call: task.id, key: model.request.key, feeds, outputs, startBefore }, buffersOf(feeds));
+      this.#metrics.handed(calls.map((call) => now - call.arrivedMs));
+    } catch (error) {
+      this.#vacate(task);
+      for (const call of calls) answer(call, () => call.reject(error));
     }
   }
 
-  #hand(call: Call, slot: Slot): void {
-    slot.host ??= this.#startHost(slot);
-    call.slot = slot;
-    slot.inFlight.set(call.id, call);
-    slot.host.keepAlive(true);
-    const { work } = call;
-    const { model } = work;
-    if (work.kind === 'open') {
-      slot.open.add(model.key);
-      slot.host.post({ kind: 'open', call: call.id, model });
-      return;
-    }
-    if (!slot.open.has(model.key)) {
-      // A worker that is new to this model opens it first; should that fail, the run says why.
-      slot.open.add(model.key);
-      slot.host.post({ kind: 'open', call: 0, model });
-    }
-    const remainingMs = work.deadlineMs === undefined ? undefined : work.deadlineMs - this.#options.clock.monotonic();
-    const startBefore = remainingMs === undefined ? undefined : performance.timeOrigin + performance.now() + remainingMs;
-    slot.host.post(
-      { kind: 'run', call: call.id, key: model.key, feeds: work.feeds, outputs: work.outputs, startBefore },
-      buffersOf(work.feeds),
-    );
+  #occupy(slot: Slot, task: Task): void {
+    slot.inFlight.set(task.id, task);
+    slot.host?.keepAlive(true);
   }
 
-  #leastBusy(): Slot | undefined {
+  #vacate(task: Task): void {
+    clearTimeout(task.overdue);
+    if (task.kind === 'open') clearTimeout(task.timer);
+    const { slot } = task;
+    slot.inFlight.delete(task.id);
+    if (slot.inFlight.size === 0) slot.host?.keepAlive(false);
+  }
+
+  /** The worker that has the model and least to do, if it may be handed more. */
+  #slotFor(model: PoolModel): Slot | undefined {
     let best: Slot | undefined;
     for (const slot of this.#slots) {
-      if (slot.inFlight.size < window && (best === undefined || slot.inFlight.size < best.inFlight.size)) best = slot;
+      if (slot.models.get(model) !== 'open' || !hasRoom(slot, model)) continue;
+      if (best === undefined || slot.inFlight.size < best.inFlight.size) best = slot;
     }
     return best;
   }
 
-  #startHost(slot: Slot): ModelHost {
+  /** Where a model is opened next: an idle worker, then a place for a new one, then the worker with the least to do. */
+  #slotToOpen(model: PoolModel): Slot | undefined {
+    const cost = (slot: Slot): number => (slot.host === undefined ? 0.5 : slot.inFlight.size);
+    let best: Slot | undefined;
+    for (const slot of this.#slots) {
+      if (!slot.models.has(model) && (best === undefined || cost(slot) < cost(best))) best = slot;
+    }
+    return best;
+  }
+
+  /** A model that waits and that no worker has (the last one died) is opened again. */
+  #ensureOpen(model: PoolModel): void {
+    if (this.#slots.some((slot) => slot.models.has(model))) return;
+    const slot = this.#slotToOpen(model);
+    if (slot !== undefined) this.#open(model, slot, undefined);
+  }
+
+  /** Looks at the models whose calls wait behind others; a device other than the CPU is one device, however many workers there are. */
+  #considerSpreading(waiting: ReadonlySet<PoolModel>): void {
+    const models = new Set(waiting);
+    for (const slot of this.#slots) {
+      let first = true;
+      for (const task of slot.inFlight.values()) {
+        if (!first && task.kind === 'run') models.add(task.model);
+        first = false;
+      }
+    }
+    for (const model of models) {
+      if (model.spreading !== undefined || model.spreadFailed || model.opened?.provider !== 'cpu') continue;
+      if (!this.#slots.some((slot) => !slot.models.has(model))) continue;
+      model.spreading = setTimeout(() => this.#spread(model), spreadAfterMs);
+      model.spreading.unref();
+    }
+  }
+
+  /** Gives a model to one worker more, when calls of it have waited all the while and none of its workers is idle. */
+  #spread(model: PoolModel): void {
+    model.spreading = undefined;
+    const now = this.#options.clock.monotonic();
+    const waited = (since: number): boolean => now - since >= spreadAfterMs - 1;
+    let behind = this.#queue.some((call) => call.model === model && waited(call.arrivedMs));
+    for (const slot of this.#slots) {
+      const state = slot.models.get(model);
+      if (state === 'opening' || (state === 'open' && slot.inFlight.size === 0)) return;
+      const [, ...others] = slot.inFlight.values();
+      behind ||= others.some((task) => task.kind === 'run' && task.model === model && waited(task.handedMs));
+    }
+    const slot = behind && !this.#closed ? this.#slotToOpen(model) : undefined;
+    if (slot !== undefined) this.#open(model, slot, undefined);
+  }
+
+  #open(model: PoolModel, slot: Slot, settle: OpenTask['settle']): void {
+    slot.host ??= this.#startHost();
+    const { loadTimeoutMs } = this.#options;
+    const task: OpenTask = {
+      kind: 'open',
+      id: this.#nextId++,
+      slot,
+      model,
+      handedMs: this.#options.clock.monotonic(),
+      settle,
+      timer: undefined,
+      overdue: undefined,
+    };
+    task.timer = setTimeout(
+      () => {
+        this.#failOpening(task, recloomError('RECLOOM_RUN_LOAD_TIMEOUT', { file: basename(model.request.file), timeoutMs: loadTimeoutMs }));
+        // The loading itself cannot be stopped in a thread; when it ends, the worker forgets the model.
+        this.#limit(task, 0);
+      },
+      Math.min(longestDelayMs, loadTimeoutMs),
+    );
+    slot.models.set(model, 'opening');
+    this.#occupy(slot, task);
+    slot.host.post({ kind: 'open', call: task.id, model: model.request });
+  }
+
+  #startHost(): ModelHost {
     if (this.#slots.every((other) => other.host === undefined)) process.on('exit', this.#onProcessExit);
-    return this.#options.start({
-      message: (message) => this.#receive(slot, message),
-      exit: (error) => this.#lose(slot, error),
+    const slotOf = (): Slot | undefined => this.#slots.find((slot) => slot.host === host);
+    const host = this.#options.start({
+      message: (message) => {
+        const slot = slotOf();
+        if (slot !== undefined) this.#receive(slot, message);
+      },
+      exit: (error) => {
+        const slot = slotOf();
+        if (slot !== undefined) this.#lose(slot, error);
+      },
     });
+    this.#metrics.workers(this.#slots.filter((slot) => slot.host !== undefined).length + 1);
+    return host;
   }
 
   #receive(slot: Slot, message: WorkerMessage): void {
-    const call = slot.inFlight.get(message.call);
-    if (call === undefined) return;
-    slot.inFlight.delete(call.id);
-    if (slot.inFlight.size === 0) slot.host?.keepAlive(false);
-    const settle = call.resolve as (value: unknown) => void;
-    switch (message.kind) {
-      case 'opened':
-        this.#answer(call, () => settle(message.model));
-        break;
-      case 'ran':
-        this.#answer(call, () => settle(message.outputs));
-        break;
-      case 'failed':
-        // What failed before the model ran (a file that changed, a library that is missing) is tried afresh by the next call.
-        if (message.error.code !== 'RECLOOM_RUN_MODEL_FAILED') slot.open.delete(call.work.model.key);
-        this.#answer(call, () => call.reject(fromPlainError(message.error)));
-        break;
-      case 'skipped':
-        this.#answer(call, () => call.reject(late(call.work.kind === 'run' ? call.work.timeoutMs : 0)));
-    }
+    const task = slot.inFlight.get(message.call);
+    if (task === undefined) return;
+    this.#vacate(task);
+    if (task.kind === 'open') this.#finishOpening(task, message);
+    else this.#finishRun(task, message);
     this.#dispatch();
     this.#checkIdle();
   }
 
+  #finishOpening(task: OpenTask, message: WorkerMessage): void {
+    const { slot, model, settle } = task;
+    if (message.kind === 'opened') {
+      if (!slot.models.has(model)) {
+        // Given up meanwhile: too late, or nobody uses it any more.
+        slot.host?.post({ kind: 'release', key: model.request.key });
+        settle?.reject(recloomError('RECLOOM_RUN_ABORTED', {}));
+        return;
+      }
+      slot.models.set(model, 'open');
+      if (model.opened === undefined) {
+        model.opened = message.model;
+        model.shareable = isShareable(message.model);
+        // Another worker that opens it later must find the same bytes.
+        model.request = { ...model.request, sha256: message.model.sha256 };
+      }
+      settle?.resolve(message.model);
+    } else if (message.kind === 'failed') this.#failOpening(task, fromPlainError(message.error));
+  }
+
+  /** A model could not be opened: whoever asked hears of it, and so do its waiting calls when no worker has it. */
+  #failOpening(task: OpenTask, error: unknown): void {
+    const { slot, model, settle } = task;
+    task.settle = undefined;
+    slot.models.delete(model);
+    if (settle !== undefined) return settle.reject(error);
+    if (this.#slots.some((other) => other.models.has(model))) {
+      model.spreadFailed = true;
+      this.#options.logger?.warn('a model could not be loaded on a further inference worker', {
+        reason: (error as { code?: string }).code ?? 'unknown',
+      });
+      return;
+    }
+    const calls = this.#queue.filter((call) => call.model === model);
+    this.#queue.remove(calls);
+    for (const call of calls) answer(call, () => call.reject(error));
+    this.#checkIdle();
+  }
+
+  #finishRun(task: RunTask, message: WorkerMessage): void {
+    const { model, calls } = task;
+    switch (message.kind) {
+      case 'ran': {
+        noteRun(model, message.milliseconds);
+        if (message.fellBack !== undefined) this.#fallBack(task, message.fellBack);
+        const rows = calls.reduce((sum, call) => sum + (call.sharing?.rows ?? Object.values(call.feeds)[0]?.dims[0] ?? 1), 0);
+        this.#metrics.ran(model, message.milliseconds, rows, calls.length);
+        if (calls.length === 1) return answer(calls[0] as Call, () => calls[0]?.resolve(message.outputs));
+        const parts = splitOutputs(message.outputs, calls);
+        if (parts === undefined) return this.#runApart(task);
+        for (const [place, call] of calls.entries()) answer(call, () => call.resolve(parts[place] as Record<string, InferenceTensor>));
+        return;
+      }
+      case 'failed':
+        // One call's inputs must not fail the others: each tries on its own.
+        if (calls.length > 1) return this.#runAgain(calls);
+        return answer(calls[0] as Call, () => calls[0]?.reject(fromPlainError(message.error)));
+      case 'skipped':
+        for (const call of calls) answer(call, () => call.reject(late(call.timeoutMs)));
+    }
+  }
+
+  /** An output does not follow the rows, whatever the graph declares: nothing of this model is shared any more. */
+  #runApart(task: RunTask): void {
+    task.model.shareable = false;
+    for (const call of this.#queue.filter((other) => other.model === task.model)) call.sharing = undefined;
+    this.#runAgain(task.calls);
+  }
+
+  /** Puts calls that shared a run back, to run alone. */
+  #runAgain(calls: readonly Call[]): void {
+    for (const call of calls) {
+      if (call.answered) continue;
+      call.task = undefined;
+      call.sharing = undefined;
+      this.#queue.add(call);
+    }
+  }
+
+  /** A device failed in one worker: what it says of itself changes, and every other worker leaves the device as well. */
+  #fallBack(task: RunTask, warning: Warning): void {
+    const { model } = task;
+    const { opened } = model;
+    if (opened === undefined || opened.provider === 'cpu') return;
+    this.#metrics.fellBack(opened.provider);
+    model.opened = { ...opened, provider: 'cpu', warnings: [...opened.warnings, warning] };
+    model.request = { ...model.request, devices: ['cpu'] };
+    model.meanRunMs = undefined;
+    for (const slot of this.#slots) {
+      if (slot !== task.slot && slot.models.has(model)) slot.host?.post({ kind: 'useCpu', key: model.request.key });
+    }
+    this.#options.logger?.warn('a device failed while it ran a model; the CPU has taken over', { device: opened.provider });
+  }
+
   /** A worker ended: its calls fail as retryable, and the next call starts another. */
   #lose(slot: Slot, error: unknown): void {
-    const calls = [...slot.inFlight.values()];
+    const tasks = [...slot.inFlight.values()];
+    const calls = tasks.flatMap((task) => (task.kind === 'run' ? task.calls : []));
+    for (const task of tasks) this.#vacate(task);
     slot.host = undefined;
+    slot.models.clear();
     if (this.#slots.every((other) => other.host === undefined)) process.off('exit', this.#onProcessExit);
-    slot.open.clear();
-    slot.inFlight.clear();
     const ended = this.#ended.get(slot);
     this.#ended.delete(slot);
-    if (ended === undefined) this.#options.logger?.warn('an inference worker died and is replaced', { calls: calls.length });
-    for (const call of calls) {
-      this.#answer(call, () => call.reject(recloomError('RECLOOM_RUN_WORKER_DIED', { what: poolName }, { cause: error })));
+    if (ended === undefined) {
+      this.#metrics.died();
+      this.#options.logger?.warn('an inference worker died and is replaced', { calls: calls.length });
     }
+    const died = (): Error => recloomError('RECLOOM_RUN_WORKER_DIED', { what: poolName }, { cause: error });
+    for (const call of calls) answer(call, () => call.reject(died()));
+    for (const task of tasks) if (task.kind === 'open') this.#failOpening(task, died());
     ended?.();
     this.#dispatch();
     this.#checkIdle();
   }
 
   #busy(): boolean {
-    return this.#queue.length > 0 || this.#slots.some((slot) => slot.inFlight.size > 0);
+    return this.#queue.size > 0 || this.#slots.some((slot) => slot.inFlight.size > 0);
   }
 
   #checkIdle(): void {
@@ -298,12 +537,4 @@ export class WorkerPool {
     this.#idle?.();
     this.#idle = undefined;
   }
-}
-
-function aborted(signal: AbortSignal | undefined): Error {
-  return recloomError('RECLOOM_RUN_ABORTED', {}, { cause: signal?.reason });
-}
-
-function late(timeoutMs: number): Error {
-  return recloomError('RECLOOM_RUN_TIMEOUT', { name: poolName, timeoutMs });
 }

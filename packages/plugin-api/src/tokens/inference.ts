@@ -38,6 +38,8 @@ export interface ModelRequest {
   };
   /** Lets concurrent calls share runs. Only for graphs whose rows are independent and whose first dimensions are all dynamic; others run call by call. Default off. */
   readonly batching?: boolean | BatchingOptions;
+  /** One run on zeros while the model is loaded, so that the first call is not slow; a graph that refuses zeros is loaded all the same. Default true. */
+  readonly warmUp?: boolean;
   /** Default: what the host or the config's `inference.isolation` says, `thread` at first. */
   readonly isolation?: InferenceIsolation;
 }
@@ -48,7 +50,7 @@ export interface BatchingOptions {
   readonly rows?: number;
   /** Most tokens (rows × second dimension) in one shared run, for encoders; calls of another length go into other runs. No limit when absent. */
   readonly tokens?: number;
-  /** Longest wait for company in milliseconds while the workers are busy; an idle worker never waits. Default 1. */
+  /** Longest wait for company in milliseconds while the workers are busy; an idle worker waits for the end of the event loop's turn only. Default 1. */
   readonly waitMs?: number;
 }
 

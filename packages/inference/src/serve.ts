@@ -1,19 +1,22 @@
-import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { type ExitGate, enterGate, leaveGate } from './exit-gate.js';
-import { ModelStore, outputBuffers } from './model-store.js';
+import { type ModelStore, outputBuffers } from './model-store.js';
 import { type HostMessage, toPlainError, type WorkerMessage } from './protocol.js';
 
-/** What the host hands to a worker at its start. */
-export interface WorkerSettings {
-  readonly gate: ExitGate;
-  /** Module to import as the runtime; tests name one that is missing. */
-  readonly runtimeModule?: string;
+/** A worker's end of the connection to its host. */
+export interface Connection {
+  post(message: WorkerMessage, transfer: readonly ArrayBuffer[]): void;
+  /** Hands what has arrived meanwhile to `accept`: a run blocks the loop, and cancellations must overtake the next one. */
+  settle(accept: (message: HostMessage) => void): void | Promise<void>;
+  /** A task may start. False when the process is ending. */
+  enter(): boolean;
+  leave(): void;
+  /** The end of the worker. */
+  end(): void;
 }
 
 type Task = Exclude<HostMessage, { readonly kind: 'cancel' }>;
 
-function serve(port: MessagePort, settings: WorkerSettings): void {
-  const store = new ModelStore(settings.runtimeModule);
+/** Answers a host's messages with the models of one store, one after the other. Gives the function that takes a message in. */
+export function serve(connection: Connection, store: ModelStore): (message: HostMessage) => void {
   const tasks: Task[] = [];
   const cancelled = new Set<number>();
   let busy = false;
@@ -22,7 +25,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     if (message.kind !== 'cancel') tasks.push(message);
     else if (tasks.some((task) => 'call' in task && task.call === message.call)) cancelled.add(message.call);
   };
-  const reply = (message: WorkerMessage, transfer: readonly ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+  const reply = (message: WorkerMessage, transfer: readonly ArrayBuffer[] = []): void => connection.post(message, transfer);
 
   const perform = async (task: Task): Promise<void> => {
     switch (task.kind) {
@@ -33,16 +36,20 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
         if (task.startBefore !== undefined && performance.timeOrigin + performance.now() > task.startBefore) {
           return reply({ kind: 'skipped', call: task.call, why: 'late' });
         }
-        const outputs = await store.run(task.key, task.feeds, task.outputs);
-        return reply({ kind: 'ran', call: task.call, outputs }, outputBuffers(outputs));
+        const started = performance.now();
+        const { outputs, fellBack } = await store.run(task.key, task.feeds, task.outputs);
+        const milliseconds = performance.now() - started;
+        return reply({ kind: 'ran', call: task.call, outputs, milliseconds, fellBack }, outputBuffers(outputs));
       }
+      case 'useCpu':
+        return store.useCpu(task.key);
       case 'release':
         return store.release(task.key);
       case 'stop':
         try {
           await store.close();
         } finally {
-          port.close();
+          connection.end();
         }
     }
   };
@@ -52,17 +59,16 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     busy = true;
     try {
       for (;;) {
-        // A run blocks this thread, so cancellations that arrived meanwhile are read before the next task starts.
-        for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
-          accept(next.message as HostMessage);
+        const settling = connection.settle(accept);
+        if (settling !== undefined) await settling;
         const task = tasks.shift();
-        if (task === undefined || !enterGate(settings.gate)) return;
+        if (task === undefined || !connection.enter()) return;
         try {
           await perform(task);
         } catch (error) {
           if ('call' in task) reply({ kind: 'failed', call: task.call, error: toPlainError(error) });
         } finally {
-          leaveGate(settings.gate);
+          connection.leave();
         }
       }
     } finally {
@@ -70,10 +76,8 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     }
   };
 
-  port.on('message', (message: HostMessage) => {
+  return (message) => {
     accept(message);
     void work();
-  });
+  };
 }
-
-if (parentPort !== null) serve(parentPort, workerData as WorkerSettings);

@@ -1,0 +1,62 @@
+import { type InferenceRunOptions, type InferenceSession, type InferenceTensor, recloomError } from '@recloom/plugin-api';
+import { checkFeeds, checkOutputs, copyFeeds } from './feeds.js';
+import type { ModelEntry } from './model-cache.js';
+import type { SharingLimits } from './sharing.js';
+
+/** One caller's use of a loaded model. */
+export class SharedSession implements InferenceSession {
+  readonly inputs: InferenceSession['inputs'];
+  readonly outputs: InferenceSession['outputs'];
+  readonly sha256: string;
+  readonly batchDependent: boolean;
+  readonly #entry: ModelEntry;
+  readonly #sharing: SharingLimits | undefined;
+  readonly #keep: () => void;
+  readonly #leave: () => void;
+  #closed = false;
+
+  /**
+   * @param keep takes one more reference to the entry
+   * @param leave gives one back; the session has one from the start
+   */
+  constructor(entry: ModelEntry, sharing: SharingLimits | undefined, keep: () => void, leave: () => void) {
+    this.#entry = entry;
+    this.#sharing = sharing;
+    this.#keep = keep;
+    this.#leave = leave;
+    const { opened } = entry;
+    this.inputs = opened.inputs;
+    this.outputs = opened.outputs;
+    this.sha256 = opened.sha256;
+    this.batchDependent = opened.batchDependent;
+  }
+
+  get provider(): string {
+    return (this.#entry.model.opened ?? this.#entry.opened).provider;
+  }
+
+  get warnings(): InferenceSession['warnings'] {
+    return (this.#entry.model.opened ?? this.#entry.opened).warnings;
+  }
+
+  async run(feeds: Readonly<Record<string, InferenceTensor>>, options: InferenceRunOptions = {}): Promise<Record<string, InferenceTensor>> {
+    if (this.#closed) throw recloomError('RECLOOM_RUN_CLOSED', {});
+    checkFeeds(this.inputs, feeds);
+    const outputs = options.outputs ?? this.outputs.map((output) => output.name);
+    checkOutputs(this.outputs, outputs);
+    this.#keep();
+    try {
+      const { signal, deadlineMs } = options;
+      const { model, pool } = this.#entry;
+      return await pool.run({ model, feeds: () => copyFeeds(feeds), outputs, sharing: this.#sharing, signal, deadlineMs });
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#leave();
+  }
+}

@@ -1,0 +1,49 @@
+import type { Call } from './call.js';
+import type { ModelHost } from './model-host.js';
+import { type PoolModel, windowOf } from './pool-model.js';
+import type { OpenedModel } from './protocol.js';
+
+/** A place for one worker, which may be running or not. */
+export interface Slot {
+  host: ModelHost | undefined;
+  /** Models this worker has or was told to open. */
+  readonly models: Map<PoolModel, 'opening' | 'open'>;
+  /** What it was handed and has not answered, in the order it does it. */
+  readonly inFlight: Map<number, Task>;
+}
+
+interface TaskBase {
+  readonly id: number;
+  readonly slot: Slot;
+  readonly model: PoolModel;
+  readonly handedMs: number;
+  /** Kills the worker when the task, which nobody waits for, does not end. */
+  overdue: NodeJS.Timeout | undefined;
+}
+
+/** What a worker was told to do and has not answered. */
+export type Task = OpenTask | RunTask;
+
+export interface OpenTask extends TaskBase {
+  readonly kind: 'open';
+  /** Who asked; absent when another worker is given the model for its waiting calls. */
+  settle: { resolve(opened: OpenedModel): void; reject(error: unknown): void } | undefined;
+  timer: NodeJS.Timeout | undefined;
+}
+
+export interface RunTask extends TaskBase {
+  readonly kind: 'run';
+  readonly calls: readonly Call[];
+}
+
+/** A place without a worker. */
+export function createSlot(): Slot {
+  return { host: undefined, models: new Map(), inFlight: new Map() };
+}
+
+/** Whether a worker may be handed one run more of a model. Nothing waits behind a model that is being loaded, or behind long runs. */
+export function hasRoom(slot: Slot, model: PoolModel): boolean {
+  let window = windowOf(model);
+  for (const task of slot.inFlight.values()) window = Math.min(window, task.kind === 'open' ? 1 : windowOf(task.model));
+  return slot.inFlight.size < window;
+}
