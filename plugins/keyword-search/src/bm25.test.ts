@@ -2,7 +2,7 @@ import { type Column, type FieldInput, type RequestBatch, type RequestView, read
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Bm25, fitBm25 } from './bm25.js';
-import plugin, { bm25 } from './index.js';
+import plugin, { bm25, tokens } from './index.js';
 import { type Bm25Options, bm25Options } from './options.js';
 
 interface Catalogue {
@@ -364,8 +364,8 @@ describe('state', () => {
 });
 
 describe('definition', () => {
-  it('is a plugin with one component whose defaults are valid and whose unknown keys are not', () => {
-    expect(plugin.components).toEqual([bm25]);
+  it('is a plugin with two components whose defaults are valid and whose unknown keys are not', () => {
+    expect(plugin.components).toEqual([bm25, tokens]);
     expect(bm25Options.parse({})).toMatchObject({ codes: true, maximumQueryLength: 256 });
     expect(bm25Options.safeParse({ boost: {} }).success).toBe(false);
     for (const [name, schema] of Object.entries(bm25Options.shape)) expect(schema.description, name).toMatch(/default/);

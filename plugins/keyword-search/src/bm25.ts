@@ -1,7 +1,6 @@
 import {
   type CandidateBatch,
   type CandidateSource,
-  type Column,
   type ComponentState,
   type FieldInput,
   type Inspectable,
@@ -20,6 +19,7 @@ import {
 } from '@recloom/plugin-api';
 import type { Bm25Options } from './options.js';
 import { type SearchDocument, SearchIndex, type SearchMatches, termOf } from './search-index.js';
+import { textReader } from './text-reader.js';
 import { wordsOf } from './words.js';
 
 /** What `Bm25` is made from; `fields` are the inputs under `text`, in order. */
@@ -234,23 +234,6 @@ function fieldNames({ options, fields }: Bm25Context): readonly string[] {
 
 function documentOf(row: number, readers: readonly ((row: number) => string | null)[], items: Table): SearchDocument {
   return { row, texts: readers.map((read) => read(row)), code: items.idOf(row) };
-}
-
-/** Reads the text of a row; the returned string is the column's own where it can be. */
-function textReader(column: Column | undefined): (row: number) => string | null {
-  switch (column?.type) {
-    case 'text':
-      return (row) => column.values[row] ?? null;
-    case 'category':
-      return (row) => column.categories[column.codes[row] ?? -1] ?? null;
-    case 'list':
-      return (row) => {
-        const codes = column.codes.subarray(column.offsets[row] ?? 0, column.offsets[row + 1] ?? column.offsets[row] ?? 0);
-        return codes.length === 0 ? null : Array.from(codes, (code) => column.categories[code] ?? '').join(' ');
-      };
-    default:
-      return () => null;
-  }
 }
 
 /** A 53-bit digest of an item's searchable text (cyrb53 by bryc, public domain). */

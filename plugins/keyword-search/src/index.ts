@@ -1,5 +1,5 @@
-import { defineComponent, definePlugin, itemField } from '@recloom/plugin-api';
-import { bm25Options } from './options.js';
+import { defineComponent, defineFeatureExtractor, definePlugin, itemField } from '@recloom/plugin-api';
+import { bm25Options, tokensOptions } from './options.js';
 
 /** Keyword search: BM25+ over item texts and ids, with prefix and typo tolerance. */
 export const bm25 = defineComponent({
@@ -42,10 +42,35 @@ export const bm25 = defineComponent({
   },
 });
 
+/** The words of texts as a vector. */
+export const tokens = defineFeatureExtractor({
+  id: 'tokens',
+  summary: 'The words of item texts and queries as a vector (hashed TF-IDF of words, word pairs and pieces of words): no model needed.',
+  options: tokensOptions,
+  inputs: {
+    text: itemField({
+      many: true,
+      types: ['text', 'category', 'list'],
+      description: 'The item fields whose words count, e.g. [item.title, item.category].',
+    }),
+  },
+  reads: ['query'],
+  capabilities: { deterministic: true, modality: 'text', scopes: ['item', 'query'], coldUser: true, coldItem: true, asks: ['text'] },
+  stateVersion: 1,
+  async fit(context) {
+    const { fitTokens } = await import('./tokens.js');
+    return fitTokens({ options: context.options, fields: context.inputs.text, items: context.items, signal: context.signal });
+  },
+  async create(context) {
+    const { Tokens } = await import('./tokens.js');
+    return new Tokens(context.options, context.state);
+  },
+});
+
 export default definePlugin({
   apiVersion: 1,
   id: 'keyword-search',
-  components: [bm25],
+  components: [bm25, tokens],
   errors: [
     {
       code: 'KEYWORD_SEARCH_UNKNOWN_FIELD',

@@ -48,3 +48,31 @@ export const bm25Options = z.strictObject({
 
 /** Validated options of `keyword-search/bm25`. */
 export type Bm25Options = z.output<typeof bm25Options>;
+
+/** Options of `keyword-search/tokens`; `{}` is valid. */
+export const tokensOptions = z.strictObject({
+  width: z
+    .int()
+    .min(16)
+    .max(8192)
+    .default(512)
+    .describe('Numbers per item: buckets that words are hashed into. More let fewer words share one (default 512).'),
+  pairs: z
+    .boolean()
+    .default(true)
+    .describe('Two words in a row count as a word too, so that `tea towel` is more than both (default true).'),
+  grams: z
+    .int()
+    .min(0)
+    .max(8)
+    .default(4)
+    .describe('Characters of the pieces that words are cut into, so that `colour` and `colouring` share some; 0 for none (default 4).'),
+  language: z
+    .enum(['english', 'none'])
+    .default('english')
+    .describe('Plural folding: english, or none for shops in another language (default english).'),
+  maximumLength: z.int().min(1).default(4096).describe('Characters of a text that are read; the rest is cut off (default 4096).'),
+});
+
+/** Validated options of `keyword-search/tokens`. */
+export type TokensOptions = z.output<typeof tokensOptions>;
