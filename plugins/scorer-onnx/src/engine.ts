@@ -18,8 +18,8 @@ export interface Engine {
    * answer is there.
    */
   readonly copiesInputs: boolean;
-  /** Runs the model; the answer holds the wanted outputs. A plain answer when it took next to no time. */
-  run(feeds: Tensors, outputs: readonly string[], limits: RunLimits): Tensors | Promise<Tensors>;
+  /** Runs the model over `rows` candidates; the answer holds the wanted outputs. A plain answer when it took next to no time. */
+  run(feeds: Tensors, rows: number, outputs: readonly string[], limits: RunLimits): Tensors | Promise<Tensors>;
   close(): Promise<void>;
 }
 
@@ -28,4 +28,6 @@ export interface RunLimits {
   readonly signal: AbortSignal;
   /** On the monotonic clock of the process. */
   readonly deadlineMs: number | undefined;
+  /** What is thrown when that time has come. */
+  late(): Error;
 }

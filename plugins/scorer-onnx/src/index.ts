@@ -1,4 +1,4 @@
-import { definePlugin, defineScorer, expressionsToken, feature, inferenceToken, modelFilesToken } from '@recloom/plugin-api';
+import { computeToken, definePlugin, defineScorer, expressionsToken, feature, inferenceToken, modelFilesToken } from '@recloom/plugin-api';
 import { modelOptions } from './options.js';
 import { scorerErrors } from './plugin-error.js';
 
@@ -7,7 +7,7 @@ export const model = defineScorer({
   id: 'model',
   summary: 'Scores with a model of your own: an ONNX file (neural network, trees, linear) and a manifest that says what goes in.',
   options: modelOptions,
-  needs: { inference: inferenceToken, modelFiles: modelFilesToken, expressions: expressionsToken },
+  needs: { inference: inferenceToken, compute: computeToken, modelFiles: modelFilesToken, expressions: expressionsToken },
   inputs: {
     features: feature({
       many: true,
@@ -22,9 +22,9 @@ export const model = defineScorer({
     devices: ['cpu', 'cuda', 'webgpu', 'dml', 'coreml'],
   },
   stateVersion: 1,
-  async create({ options, deps, inputs, items, directory, signal, warn }) {
+  async create({ name, options, deps, inputs, items, directory, signal, warn }) {
     const { ModelScorer } = await import('./model-scorer.js');
-    return ModelScorer.open(options, { ...deps, directory, items, features: inputs.features ?? [], signal, warn });
+    return ModelScorer.open(options, { ...deps, name, directory, items, features: inputs.features ?? [], signal, warn });
   },
 });
 

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import {
   type CandidateBatch,
+  type Compute,
   type Expressions,
   type FeatureMatrix,
   type Inference,
@@ -8,6 +9,7 @@ import {
   type ModelBacked,
   type ModelFiles,
   type ModelInUse,
+  recloomError,
   type Scorer,
   type Table,
   type Warning,
@@ -19,9 +21,9 @@ import { type OutputReader, openOutputs } from './graph-outputs.js';
 import { ArenaPool, type InputFiller } from './input-filler.js';
 import { readManifest } from './manifest.js';
 import { findModelFile } from './model-file.js';
+import { openEngine } from './open-engine.js';
 import type { ModelOptions } from './options.js';
 import { scorerError } from './plugin-error.js';
-import { openSession } from './session-engine.js';
 
 /** Candidates of several requests that one run takes at the most: what is gathered at a time stays small. */
 const mostRows = 8192;
@@ -30,8 +32,12 @@ const mostRuns = 8;
 
 /** What a model is opened with. */
 export interface ModelContext {
+  /** The component's name, for messages. */
+  readonly name: string;
   readonly directory: string;
   readonly inference: Inference;
+  /** Where the kernels work. */
+  readonly compute: Compute;
   readonly modelFiles: ModelFiles;
   readonly expressions: Expressions;
   readonly items: Table;
@@ -46,6 +52,7 @@ export class ModelScorer implements Scorer, ModelBacked {
   readonly furtherColumns: readonly string[];
   readonly readsColumns: readonly string[];
   readonly #options: ModelOptions;
+  readonly #name: string;
   readonly #file: string;
   readonly #engine: Engine;
   readonly #inputs: readonly InputFiller[];
@@ -56,12 +63,14 @@ export class ModelScorer implements Scorer, ModelBacked {
   #closing: Promise<void> | undefined;
 
   private constructor(
+    name: string,
     options: ModelOptions,
     file: string,
     engine: Engine,
     inputs: readonly InputFiller[],
     outputs: readonly OutputReader[],
   ) {
+    this.#name = name;
     this.#options = options;
     this.#file = basename(file);
     this.#engine = engine;
@@ -84,13 +93,13 @@ export class ModelScorer implements Scorer, ModelBacked {
     signal.throwIfAborted();
     const file = await findModelFile(options, directory, context.modelFiles, signal);
     const manifest = await readManifest(options, file, directory);
-    const engine = await openSession(context.inference, file, options, signal);
+    const engine = await openEngine(options, file, manifest, context);
     try {
       const inputs = await openInputs(manifest, engine.inputs, context);
       const outputs = openOutputs(manifest, engine.outputs);
       // With `auto` it is no news that a machine has no GPU.
       if (options.device !== 'auto') for (const warning of engine.warnings) context.warn(warning);
-      return new ModelScorer(options, file, engine, inputs, outputs);
+      return new ModelScorer(context.name, options, file, engine, inputs, outputs);
     } catch (error) {
       await engine.close();
       throw error;
@@ -107,7 +116,11 @@ export class ModelScorer implements Scorer, ModelBacked {
     if (batch.count === 0) return undefined;
     const columns = [out, ...further];
     const { timeoutMs } = this.#options;
-    const limits = { signal, deadlineMs: timeoutMs === undefined ? undefined : performance.now() + timeoutMs };
+    const limits: RunLimits = {
+      signal,
+      deadlineMs: timeoutMs === undefined ? undefined : performance.now() + timeoutMs,
+      late: () => recloomError('RECLOOM_RUN_TIMEOUT', { name: this.#name, timeoutMs: timeoutMs ?? 0 }),
+    };
     const stretches = stretchesOf(batch, mostRows, this.#mostRequests);
     if (stretches.length === 1) return this.#run(batch, stretches[0] as Stretch, columns, limits);
     return this.#runAll(batch, stretches, columns, limits);
@@ -149,7 +162,7 @@ export class ModelScorer implements Scorer, ModelBacked {
     try {
       const feeds: Record<string, InferenceTensor> = {};
       for (const input of this.#inputs) feeds[input.input] = input.fill(part, arena);
-      answer = this.#engine.run(feeds, this.#outputNames, limits);
+      answer = this.#engine.run(feeds, part.count, this.#outputNames, limits);
       if (this.#engine.copiesInputs || !(answer instanceof Promise)) giveBack();
     } catch (error) {
       giveBack();

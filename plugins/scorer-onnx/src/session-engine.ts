@@ -51,7 +51,7 @@ class SessionEngine implements Engine {
     return this.#session.warnings;
   }
 
-  run(feeds: Tensors, outputs: readonly string[], { signal, deadlineMs }: RunLimits): Promise<Tensors> {
+  run(feeds: Tensors, _rows: number, outputs: readonly string[], { signal, deadlineMs }: RunLimits): Promise<Tensors> {
     const options: InferenceRunOptions = { outputs, signal, ...(deadlineMs === undefined ? {} : { deadlineMs }) };
     return this.#session.run(feeds, options);
   }

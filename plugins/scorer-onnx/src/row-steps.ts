@@ -1,0 +1,32 @@
+/** Values of all rows of a block, side by side: rows × width, row-major. */
+export interface RowValues {
+  readonly width: number;
+  /** 2: [rows, width]; 1: [rows], of width 1. */
+  readonly rank: 1 | 2;
+  /** The values for the block that is computed now; at least rows × width. */
+  values: Float32Array;
+}
+
+/** Computes one value of the graph for the rows of a block. */
+export type RowStep = (rows: number) => void;
+
+/** Rows that are computed between two looks at the clock; a multiple of what the kernels take at a time. */
+export const blockRows = 256;
+
+/** A place for values that are computed block by block. */
+export function newValues(width: number, rank: 1 | 2 = 2): RowValues {
+  return { width, rank, values: new Float32Array(blockRows * width) };
+}
+
+/** A part of the graph that the kernels do not know; the text says which. */
+export class NotUnderstood extends Error {
+  constructor(what: string) {
+    super(what);
+    this.name = 'NotUnderstood';
+  }
+}
+
+/** @throws NotUnderstood unless `condition` holds. */
+export function require(condition: boolean, what: () => string): asserts condition {
+  if (!condition) throw new NotUnderstood(what());
+}
