@@ -57,8 +57,6 @@ const readAhead = 3;
 /** Item rows that a warning lists at most. */
 const rowsInWarning = 20;
 
-const noVector = new Float32Array(0);
-
 /** What came of one picture. */
 type Outcome = { readonly embedding: Float32Array } | { readonly fault: PictureFault };
 
@@ -95,6 +93,7 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
     vision: OpenedTower<VisionTower>,
     text: OpenedTower<TextTower> | undefined,
     decoder: PictureDecoder,
+    queries: QueryCache<Float32Array>,
     preprocessing: Preprocessing,
   ) {
     this.#options = options;
@@ -103,7 +102,7 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
     this.#vision = vision;
     this.#text = text;
     this.#decoder = decoder;
-    this.#queries = new QueryCache(options.cacheSize);
+    this.#queries = queries;
     this.#batchImages = options.batchImages ?? (vision.session.provider === 'cpu' ? 1 : 16);
     this.#chunksUnderWay = this.#batchImages === 1 ? decodesOf(options) + readAhead : 2;
     const identity = JSON.stringify([recipeVersion, vision.sha256, vision.session.provider, preprocessing]);
@@ -150,7 +149,8 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
         );
       }
       if (options.device !== 'auto') for (const session of sessions) for (const warning of session.warnings) context.warn(warning);
-      return new ClipEmbedding(options, services, context, vision, text, decoder, preprocessing);
+      const queries = await QueryCache.open<Float32Array>(options.cacheSize);
+      return new ClipEmbedding(options, services, context, vision, text, decoder, queries, preprocessing);
     } catch (error) {
       await Promise.allSettled(sessions.map((session) => session.close()));
       throw error;
@@ -282,9 +282,9 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
         const column = batch.columns['image']?.[0];
         const request: Partial<Pick<RequestView, 'text' | 'image' | 'queryWeights'>> =
           requests?.[row] ?? (column?.type === 'image' || column?.type === 'text' ? { image: column.values[row] ?? undefined } : {});
-        const warn = (fault: PictureFault): void => {
+        const warn = (part: 'picture' | 'text', fault: PictureFault): void => {
           const { code, what } = pictureFaults[fault];
-          const message = `The picture of the search was not used: it ${what}.`;
+          const message = `The ${part} of the search was not used: it ${what}.`;
           if (batch.warn !== undefined) batch.warn(row, { code, message });
           else if (!this.#warned.has(code)) this.#context.warn({ code, message });
           this.#warned.add(code);
@@ -300,7 +300,7 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
   async #embedQuery(
     request: Partial<Pick<RequestView, 'text' | 'image' | 'queryWeights'>>,
     signal: AbortSignal,
-    warn: (fault: PictureFault) => void,
+    warn: (part: 'picture' | 'text', fault: PictureFault) => void,
   ): Promise<Float32Array | undefined> {
     const weights = request.queryWeights ?? this.#options.queryWeights;
     const words = this.#text === undefined ? '' : (request.text?.trim() ?? '');
@@ -309,17 +309,25 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
       words === '' || (hasBoth && !(weights.text > 0)) ? undefined : this.#embedText(words, signal),
       request.image === undefined || (hasBoth && !(weights.image > 0)) ? undefined : this.#embedPicture(request.image, signal),
     ]);
-    if (image !== undefined && 'fault' in image) warn(image.fault);
-    const imageVector = image !== undefined && 'embedding' in image ? image.embedding : undefined;
-    if (text === undefined || imageVector === undefined) return text ?? imageVector;
-    return mixUnits(text, weights.text, imageVector, weights.image);
+    if (text !== undefined && 'fault' in text) warn('text', text.fault);
+    if (image !== undefined && 'fault' in image) warn('picture', image.fault);
+    const textVector = vectorOf(text);
+    const imageVector = vectorOf(image);
+    if (textVector === undefined || imageVector === undefined) return textVector ?? imageVector;
+    return mixUnits(textVector, weights.text, imageVector, weights.image);
   }
 
-  async #embedText(words: string, signal: AbortSignal): Promise<Float32Array | undefined> {
+  #embedText(words: string, signal: AbortSignal): Promise<Outcome> {
     const { tower } = this.#text as OpenedTower<TextTower>;
     const text = this.#options.queryPrefix + words;
-    const embedding = await this.#queries.get(`text ${text}`, signal, async (shared) => (await tower.encode(text, shared)) ?? noVector);
-    return embedding.length === 0 ? undefined : embedding;
+    return settle(signal, async () => {
+      const embedding = await this.#queries.get(`text ${text}`, signal, async (shared) => {
+        const found = await tower.encode(text, shared);
+        if (found === undefined) throw new PictureError('notFinite');
+        return found;
+      });
+      return { embedding };
+    });
   }
 
   #embedPicture(image: Uint8Array | string, signal: AbortSignal): Promise<Outcome> {
@@ -424,7 +432,12 @@ async function longestText(directory: string): Promise<number> {
   return typeof positions === 'number' && positions > 0 ? positions : Number.POSITIVE_INFINITY;
 }
 
-/** Runs work on one picture: a fault of the picture becomes an outcome, everything else is thrown. */
+/** The vector of an outcome that has one. */
+function vectorOf(outcome: Outcome | undefined): Float32Array | undefined {
+  return outcome !== undefined && 'embedding' in outcome && outcome.embedding.length > 0 ? outcome.embedding : undefined;
+}
+
+/** Runs work on one picture or text: a fault of it becomes an outcome, everything else is thrown. */
 async function settle<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result | { readonly fault: PictureFault }> {
   try {
     return await work();

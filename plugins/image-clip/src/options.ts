@@ -65,7 +65,7 @@ export const clipOptions = z.strictObject({
       image: z.number().min(0).default(0.5).describe('Share of the picture (default 0.5).'),
     })
     .refine(({ text, image }) => text + image > 0, { message: 'one of them must be above 0' })
-    .prefault({})
+    .default({ text: 0.5, image: 0.5 })
     .describe(
       'How much words and picture count in a search that brings both, unless the request says (shares, default 0.5 each); the vector is their weighted sum, scaled to length 1.',
     ),

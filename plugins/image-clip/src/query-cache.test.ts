@@ -5,7 +5,7 @@ const never = new AbortController().signal;
 
 describe('the query cache', () => {
   it('computes a key once for all who ask at the same time, and keeps the most recently used', async () => {
-    const cache = new QueryCache<Float32Array>(2);
+    const cache = await QueryCache.open<Float32Array>(2);
     const computed: string[] = [];
     const get = (key: string): Promise<Float32Array> =>
       cache.get(key, never, async () => {
@@ -25,16 +25,16 @@ describe('the query cache', () => {
 
   it('keeps nothing with size 0, and no failures', async () => {
     let computed = 0;
-    const none = new QueryCache<Float32Array>(0);
+    const none = await QueryCache.open<Float32Array>(0);
     for (let turn = 0; turn < 2; turn++) await none.get('a', never, async () => Float32Array.of(++computed));
     expect(computed).toBe(2);
-    const cache = new QueryCache<Float32Array>(5);
+    const cache = await QueryCache.open<Float32Array>(5);
     await expect(cache.get('a', never, () => Promise.reject(new Error('once')))).rejects.toThrow('once');
     expect(await cache.get('a', never, async () => Float32Array.of(1))).toEqual(Float32Array.of(1));
   });
 
   it('answers one who aborts at once, goes on for the others, and stops with the last', async () => {
-    const cache = new QueryCache<Float32Array>(5);
+    const cache = await QueryCache.open<Float32Array>(5);
     const controllers = [new AbortController(), new AbortController()];
     let stopped = false;
     let finish = (_: Float32Array): void => {};

@@ -1,5 +1,5 @@
-import { recloomError } from '@recloom/plugin-api';
-import { LRUCache } from 'lru-cache';
+import { importLibrary, recloomError } from '@recloom/plugin-api';
+import type { LRUCache } from 'lru-cache';
 
 interface Flight<Value> {
   readonly promise: Promise<Value>;
@@ -16,8 +16,14 @@ export class QueryCache<Value extends object> {
   readonly #values: LRUCache<string, Value> | undefined;
   readonly #flights = new Map<string, Flight<Value>>();
 
-  constructor(size: number) {
-    this.#values = size === 0 ? undefined : new LRUCache({ max: size });
+  private constructor(values: LRUCache<string, Value> | undefined) {
+    this.#values = values;
+  }
+
+  /** A cache of `size` values; with 0 nothing is kept, and calls are shared all the same. @throws RECLOOM_PLG_LIBRARY_MISSING */
+  static async open<Value extends object>(size: number): Promise<QueryCache<Value>> {
+    const library = await importLibrary('lru-cache', '11.5.3', () => import('lru-cache'));
+    return new QueryCache<Value>(size === 0 ? undefined : new library.LRUCache<string, Value>({ max: size }));
   }
 
   /** The value of a key: shared, so it must not be written to. */

@@ -50,10 +50,10 @@ export class TextTower {
     return new TextTower(session, tokenizer, maxTokens, output, width);
   }
 
-  /** The embedding of a text, of length 1; undefined when it has no tokens, or is not finite. The caller owns it. */
+  /** The embedding of a text, of length 1: no numbers when it has no tokens, undefined when it is not finite. The caller owns it. */
   async encode(text: string, signal: AbortSignal): Promise<Float32Array | undefined> {
     const ids = this.#tokenizer.encode(cut(text, this.#maxTokens * charactersPerToken), this.#maxTokens);
-    if (ids.length === 0) return undefined;
+    if (ids.length === 0) return new Float32Array(0);
     const found = await this.#run(ids, signal);
     const values = found?.data as Float32Array;
     if (pooledOutputs.includes(this.#output)) return unitRow(values, 0, this.width);
