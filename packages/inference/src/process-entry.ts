@@ -35,5 +35,4 @@ function start(send: (message: WorkerMessage) => void, runtimeModule: string | u
   process.on('message', (message) => take(message as HostMessage));
 }
 
-const { send } = process;
-if (send !== undefined) start((message) => send.call(process, message), process.argv[2]);
+if (process.send !== undefined) start((message) => process.send?.(message), process.argv[2]);
