@@ -1,7 +1,10 @@
+import { readFileSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { RecommendRequest, SessionEventInput } from '@recloom/core';
 import type { ContextValue } from '@recloom/plugin-api';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CommandCall, dateOption, listOption, numberOption } from './command.js';
+import { UsageError } from './report-error.js';
 
 /** Options that describe a request, as commander gives them. */
 export interface RequestOptions {
@@ -10,6 +13,7 @@ export interface RequestOptions {
   readonly item?: readonly string[];
   readonly text?: string;
   readonly image?: string;
+  readonly imageWeight?: number;
   readonly surface?: string;
   readonly purpose?: readonly string[];
   readonly limit?: number;
@@ -37,7 +41,10 @@ export function requestOptions(command: Command, leaveOut: readonly ('text' | 'i
   command.option('--session <events>', 'events of this visit, newest last: item[:type],…', sessionOption);
   command.option('-i, --item <ids>', 'the item (or items, comma-separated) the page shows', listOption);
   if (wanted('text')) command.option('-t, --text <words>', 'words to search for');
-  if (wanted('image')) command.option('--image <file>', 'a picture to search by');
+  if (wanted('image')) {
+    command.option('--image <file>', 'a picture to search by: a file of this machine, a data URI or an https address');
+    command.option('--image-weight <share>', 'what the picture counts against the words, from 0 to 1; default: half', shareOption);
+  }
   command.option('-s, --surface <name>', 'the surface to ask; default: what fits the request');
   command.option('-n, --limit <count>', 'how many items', numberOption);
   if (wanted('explain')) command.option('-e, --explain', 'say why each item is there');
@@ -53,7 +60,7 @@ export function requestOptions(command: Command, leaveOut: readonly ('text' | 'i
   command.option('--snapshot <id>', 'a snapshot other than the published one');
 }
 
-/** The request that a call describes. */
+/** The request that a call describes. @throws UsageError when its picture cannot be read */
 export function requestOf(call: CommandCall<RequestOptions>): RecommendRequest {
   const { options } = call;
   const item = options.item;
@@ -62,7 +69,8 @@ export function requestOf(call: CommandCall<RequestOptions>): RecommendRequest {
     ...(options.session === undefined ? {} : { session: options.session }),
     ...(item === undefined ? {} : item.length === 1 ? { item: item[0] as string } : { items: item }),
     ...(options.text === undefined ? {} : { text: options.text }),
-    ...(options.image === undefined ? {} : { image: options.image }),
+    ...(options.image === undefined ? {} : { image: imageOf(options.image, call.io.directory) }),
+    ...(options.imageWeight === undefined ? {} : { queryWeights: { text: 1 - options.imageWeight, image: options.imageWeight } }),
     ...(options.surface === undefined ? {} : { surface: options.surface }),
     ...(options.purpose === undefined ? {} : { purposes: options.purpose }),
     ...(options.limit === undefined ? {} : { limit: options.limit }),
@@ -78,6 +86,27 @@ export function requestOf(call: CommandCall<RequestOptions>): RecommendRequest {
     deadlineMs: options.deadline ?? coldDeadlineMs,
     signal: call.io.signal,
   };
+}
+
+/** The largest picture worth handing on; components have limits of their own below it. */
+const maximumImageBytes = 64 * 1024 ** 2;
+
+/** The bytes of a file: whoever types a path here may read it, whatever a config allows. An address is left to the image reader. */
+function imageOf(option: string, directory: string): Uint8Array | string {
+  if (/^(?:data|https):/i.test(option)) return option;
+  const path = resolve(directory, option);
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status === undefined || !status.isFile())
+    throw new UsageError(`There is no picture ${option}.`, 'Paths start at the working folder.');
+  if (status.size > maximumImageBytes)
+    throw new UsageError(`The picture ${option} has ${status.size} bytes, more than ${maximumImageBytes}.`);
+  return new Uint8Array(readFileSync(path));
+}
+
+function shareOption(text: string): number {
+  const share = numberOption(text);
+  if (share < 0 || share > 1) throw new InvalidArgumentError('It must be a number from 0 to 1.');
+  return share;
 }
 
 /** `item[:type],…`; the type stands after the last colon, so an id with a colon needs one at its end. */

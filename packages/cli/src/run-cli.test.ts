@@ -157,6 +157,20 @@ describe('recommend, search, explain', () => {
     expect((await shop.run(['search'])).exitCode).toBe(2);
   });
 
+  it('searches by a picture of this machine, with words, weighed', async () => {
+    shop.write('photo.png', 'not looked at by a search by words');
+    const both = ['search', '--image', 'photo.png', '--text', 'beeswax', '--image-weight', '0.3', '--limit', '1'];
+    const { stdout, exitCode } = await shop.run(both);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('search for “beeswax”, a picture');
+    expect(await shop.run(['search', '--image', 'nowhere.png'])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('There is no picture nowhere.png'),
+    });
+    for (const weight of ['1.1', '-0.1', 'half'])
+      expect((await shop.run(['search', '--image', 'photo.png', '--image-weight', weight])).exitCode).toBe(2);
+  });
+
   it('follows an item through a request', async () => {
     const { stdout } = await shop.run(['explain', ...personal, '--target', 'b0', '--limit', '1']);
     expect(stdout).toContain('b0 Candle of beeswax number 0');

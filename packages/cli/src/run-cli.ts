@@ -6,6 +6,7 @@ import { registerDev } from './commands/dev.js';
 import { registerDiagram } from './commands/diagram.js';
 import { registerEvaluate } from './commands/evaluate.js';
 import { registerExplain } from './commands/explain.js';
+import { registerExport } from './commands/export.js';
 import { registerInit } from './commands/init.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerPlugins } from './commands/plugins.js';
@@ -82,6 +83,7 @@ Each command has its own --help.`,
     registerExplain,
     registerInspect,
     registerEvaluate,
+    registerExport,
     registerDev,
     registerDiagram,
     registerSchema,

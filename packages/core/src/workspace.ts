@@ -108,6 +108,8 @@ export async function openWorkspace(source: ConfigSource, host: HostOptions = {}
           modelCache: loaded.config.models.cache,
           allowDownload: loaded.config.models.allowDownload,
           threads: loaded.config.compute.threads,
+          inference: loaded.config.inference,
+          images: loaded.config.images,
         }),
         provided,
       );

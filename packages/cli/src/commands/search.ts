@@ -14,11 +14,12 @@ export function registerSearch(program: Command, host: CommandHost): void {
       ['recloom search "something to keep my hands warm"', 'by meaning and by words'],
       ['recloom search shop.yaml lantern --filter "item.price < 5.0" --limit 5', 'under a condition'],
       ['recloom search --image photo.jpg', 'by a picture, where the config has a component that can'],
+      ['recloom search --image photo.jpg --text "in green" --image-weight 0.3', 'by both, the words counting for more'],
     ],
-    configure: (command) => requestOptions(command, ['text']),
+    configure: (command) => requestOptions(command),
     run: async (call) => {
       const { config, words } = takeConfig(call);
-      const text = words.join(' ').trim();
+      const text = [...words, call.options.text ?? ''].join(' ').trim();
       if (text === '' && call.options.image === undefined) throw new UsageError('Say what to search for, or give --image.');
       await answer({ ...call, options: { ...call.options, ...(text === '' ? {} : { text }) } }, config, true);
     },

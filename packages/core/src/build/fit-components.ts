@@ -23,6 +23,7 @@ import type { Plan, PlannedNode } from '../pipeline/plan.js';
 import type { PartStore } from '../snapshot/part-store.js';
 import type { SnapshotComponent, StoredFeature } from '../snapshot/types.js';
 import type { BuildObserver, ComponentReport } from './build-report.js';
+import { imageStamps } from './image-stamps.js';
 import { sliceColumn } from './slice-column.js';
 
 export interface FitOptions {
@@ -70,7 +71,10 @@ export async function fitComponents(options: FitOptions): Promise<FitResult> {
   for (const { pluginId } of plan.nodes) {
     if (options.parts !== undefined && !codeHashes.has(pluginId)) codeHashes.set(pluginId, options.codeHash?.(pluginId));
   }
-  for (const node of plan.nodes) keys.set(node.name, partKey(node, plan, dataset, keys, codeHashes.get(node.pluginId)));
+  for (const node of plan.nodes) {
+    const pictures = options.parts === undefined ? undefined : await imageStamps(node, plan, dataset);
+    keys.set(node.name, partKey(node, plan, dataset, keys, codeHashes.get(node.pluginId), pictures));
+  }
   const features = new Map<string, LiveFeature>();
   const results = new Map<string, { readonly component: SnapshotComponent; readonly report: ComponentReport }>();
   const running = new Map<string, Promise<void>>();
@@ -110,7 +114,14 @@ export async function fitComponents(options: FitOptions): Promise<FitResult> {
 }
 
 /** Everything a component's state depends on. */
-function partKey(node: PlannedNode, plan: Plan, dataset: Dataset, keys: ReadonlyMap<string, string>, code: string | undefined): string {
+function partKey(
+  node: PlannedNode,
+  plan: Plan,
+  dataset: Dataset,
+  keys: ReadonlyMap<string, string>,
+  code: string | undefined,
+  pictures: string | undefined,
+): string {
   const inputs = [...node.inputs].map(([name, { entries }]) => [
     name,
     entries.map((entry) => (entry.kind === 'feature' ? { feature: keys.get(entry.node.name) } : { [entry.kind]: entry.field })),
@@ -125,6 +136,7 @@ function partKey(node: PlannedNode, plan: Plan, dataset: Dataset, keys: Readonly
     seed: plan.loaded.config.seed,
     data: dataset.hash,
     inputs,
+    ...(pictures === undefined ? {} : { pictures }),
   });
 }
 

@@ -8,9 +8,14 @@ export const reservedNames: readonly string[] = ['in', 'true', 'false', 'null'];
 const pipelineNamePattern = /^[a-zA-Z0-9_-]{1,100}$/;
 const referencePattern = /^[a-zA-Z0-9_][a-zA-Z0-9_-]*\/[a-zA-Z0-9_][a-zA-Z0-9_-]*$/;
 
+/** A host name, an address, or `*.` and a name; with a port where it is not 443. */
+const hostPattern =
+  /^(?:\*\.)?[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?$|^\[[0-9a-fA-F:.]+\](?::[0-9]{1,5})?$|^[0-9a-fA-F]*:[0-9a-fA-F:.]+$/;
+
 /** What the patterns ask for, in the words of messages. */
 export const patternWords: Readonly<Record<string, string>> = {
   [String(pipelineNamePattern)]: 'a name of at most 100 letters, digits, "-" and "_" (it becomes a folder)',
+  [String(hostPattern)]: 'a host without "https://" and path, such as images.example.com, images.example.com:8443 or *.example.com',
   [String(referencePattern)]: 'a component as "<plugin>/<component>", such as popularity/recent',
 };
 
@@ -130,6 +135,44 @@ export const configSchema = z.strictObject({
     })
     .optional()
     .describe('Where models come from.'),
+  inference: z
+    .strictObject({
+      workers: positiveInteger
+        .max(1024)
+        .optional()
+        .describe('Most workers that run models; each holds the models it runs. Default: one per core.'),
+      isolation: z
+        .enum(['thread', 'process'])
+        .optional()
+        .describe(
+          'Where models run: in worker threads, or in child processes that this one survives whatever happens to them. Default thread.',
+        ),
+      queueLimit: positiveInteger
+        .max(1_000_000)
+        .optional()
+        .describe('Runs that may wait for a worker before further ones are refused as overloaded. Default 1024.'),
+    })
+    .optional()
+    .describe('How models run; it never changes a result.'),
+  images: z
+    .strictObject({
+      directories: z
+        .array(z.string().min(1))
+        .optional()
+        .describe("Folders besides this file's own that pictures may be read from, relative to it. Default: none."),
+      hosts: z
+        .array(z.string().regex(hostPattern))
+        .optional()
+        .describe(
+          'Hosts that pictures may be asked of over https: images.example.com, with a port images.example.com:8443, or all below one *.example.com. A host in a private network needs its address listed too. Default: none.',
+        ),
+      timeoutMs: positiveInteger
+        .max(600_000)
+        .optional()
+        .describe('Longest time for one picture from a host, in milliseconds. Default 10000.'),
+    })
+    .optional()
+    .describe('Where pictures may be read from. Files below the folder of this file and data URIs always may.'),
   snapshot: z
     .strictObject({
       directory: z.string().min(1).optional().describe('Folder of the snapshots. Default .recloom/<name> beside this file.'),

@@ -111,6 +111,8 @@ describe('loadConfig: what it gives', () => {
       },
       texts: {},
       models: { allowDownload: false, cache: undefined },
+      inference: { workers: undefined, isolation: 'thread', queueLimit: undefined },
+      images: { directories: [], hosts: [], timeoutMs: 10_000 },
       snapshot: { directory: undefined, keep: 3 },
       compute: { threads: undefined },
       seed: 42,
@@ -482,6 +484,42 @@ describe('locate', () => {
   });
 });
 
+describe('inference and images', () => {
+  const load = (text: string) => loadConfig(files({ 'shop.yaml': `${minimal}${text}` }));
+
+  it('are read', async () => {
+    const { config } = await load(`inference: { workers: 2, isolation: process, queueLimit: 10 }
+images:
+  directories: [../media, /srv/pictures]
+  hosts: [images.example.com, "cdn.example.com:8443", "*.shop.example", "10.0.0.5", "[::1]:8443", "fd00::1"]
+  timeoutMs: 500
+`);
+    expect(config.inference).toEqual({ workers: 2, isolation: 'process', queueLimit: 10 });
+    expect(config.images).toEqual({
+      directories: ['../media', '/srv/pictures'],
+      hosts: ['images.example.com', 'cdn.example.com:8443', '*.shop.example', '10.0.0.5', '[::1]:8443', 'fd00::1'],
+      timeoutMs: 500,
+    });
+  });
+
+  it.each([
+    ['images: { hosts: ["https://images.example.com"] }', 'RECLOOM_CFG_TYPE', 'a host without "https://" and path'],
+    ['images: { hosts: ["images.example.com/folder"] }', 'RECLOOM_CFG_TYPE', 'a host without "https://" and path'],
+    ['images: { hosts: ["*"] }', 'RECLOOM_CFG_TYPE', 'a host without "https://" and path'],
+    ['images: { host: [a] }', 'RECLOOM_CFG_UNKNOWN_KEY', 'did you mean "hosts"?'],
+    ['images: { timeoutMs: 0 }', 'RECLOOM_CFG_TYPE', ''],
+    ['images: { directories: [""] }', 'RECLOOM_CFG_TYPE', ''],
+    ['inference: { workers: 0 }', 'RECLOOM_CFG_TYPE', ''],
+    ['inference: { isolation: thred }', 'RECLOOM_CFG_TYPE', ''],
+    ['inference: { queue: 3 }', 'RECLOOM_CFG_UNKNOWN_KEY', 'Allowed here: workers, isolation, queueLimit'],
+  ])('%s is refused', async (text, code, message) => {
+    const error = (await load(`${text}\n`).catch((caught: unknown) => caught)) as RecloomError;
+    expect(error.problems).toHaveLength(1);
+    expect(error.problems[0]).toMatchObject({ code, message: expect.stringContaining(message) });
+    expect(error.problems[0]?.at.line).toBe(minimal.split('\n').length);
+  });
+});
+
 describe('hash and redaction', () => {
   const hashOf = async (text: string, env: NodeJS.ProcessEnv = {}) => (await loadConfig(files({ 'shop.yaml': text }), { env })).hash;
 
@@ -492,14 +530,20 @@ describe('hash and redaction', () => {
     expect(await hashOf(`# hello\n${rest.reverse().join('')}${first}`)).toBe(hash);
     expect(await hashOf(minimal.replace('recent: 100', 'recent: { limit: 100 }'))).toBe(hash);
     expect(await hashOf(`${minimal}seed: 42\ncompute: { threads: 8 }\nsnapshot: { keep: 9 }\n`)).toBe(hash);
+    expect(await hashOf(`${minimal}inference: { isolation: process }\nimages: { timeoutMs: 5 }\n`)).toBe(hash);
   });
   it('depends on every option', async () => {
     const hashes = await Promise.all(
-      [minimal, minimal.replace('lambda: 100', 'lambda: 101'), `${minimal}seed: 43\n`, minimal.replace('recent: 100', 'recent: 99')].map(
-        (text) => hashOf(text),
-      ),
+      [
+        minimal,
+        minimal.replace('lambda: 100', 'lambda: 101'),
+        `${minimal}seed: 43\n`,
+        minimal.replace('recent: 100', 'recent: 99'),
+        `${minimal}images: { directories: [media] }\n`,
+        `${minimal}images: { hosts: [media] }\n`,
+      ].map((text) => hashOf(text)),
     );
-    expect(new Set(hashes).size).toBe(4);
+    expect(new Set(hashes).size).toBe(6);
   });
   it('is that of the canonical JSON', async () => {
     expect(canonicalJson({ b: [1, undefined, Number.POSITIVE_INFINITY], a: { d: null, c: 'é' }, e: undefined })).toBe(

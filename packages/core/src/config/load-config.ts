@@ -86,8 +86,13 @@ function createLoaded(
     compute: _compute,
     snapshot: _snapshot,
     models: _models,
-    ...hashed
+    inference: _inference,
+    images,
+    ...rest
   } = replaceAt(config, uses, (template) => hashTemplate(template, environment));
+  // What may be read decides which pictures are missing; how long a host may take does not belong to a config's identity.
+  const { directories, hosts } = images;
+  const hashed = directories.length + hosts.length === 0 ? rest : { ...rest, images: { directories, hosts } };
   return {
     ...source,
     config,

@@ -34,6 +34,16 @@ export function normaliseConfig(written: WrittenConfig): PipelineConfig {
     surfaces: record(written.surfaces, surfaceConfig),
     texts: record(written.texts, (text) => text),
     models: { allowDownload: written.models?.allowDownload ?? false, cache: written.models?.cache },
+    inference: {
+      workers: written.inference?.workers,
+      isolation: written.inference?.isolation ?? 'thread',
+      queueLimit: written.inference?.queueLimit,
+    },
+    images: {
+      directories: written.images?.directories ?? [],
+      hosts: written.images?.hosts ?? [],
+      timeoutMs: written.images?.timeoutMs ?? 10_000,
+    },
     snapshot: { directory: written.snapshot?.directory, keep: written.snapshot?.keep ?? 3 },
     compute: { threads: written.compute?.threads },
     seed: written.seed ?? 42,

@@ -81,6 +81,17 @@ export interface PipelineConfig {
   /** Sentences by reason code, replacing the English ones. */
   readonly texts: Readonly<Record<string, string>>;
   readonly models: { readonly allowDownload: boolean; readonly cache: string | undefined };
+  readonly inference: {
+    /** Undefined: one per core. */
+    readonly workers: number | undefined;
+    readonly isolation: 'thread' | 'process';
+    readonly queueLimit: number | undefined;
+  };
+  readonly images: {
+    readonly directories: readonly string[];
+    readonly hosts: readonly string[];
+    readonly timeoutMs: number;
+  };
   readonly snapshot: { readonly directory: string | undefined; readonly keep: number };
   readonly compute: { readonly threads: number | undefined };
   readonly seed: number;

@@ -146,4 +146,21 @@ describe('datasetFromArrays', () => {
       expect(datasetFromArrays(other).hash).not.toBe(hash);
     }
   });
+
+  test('keeps pictures handed in as bytes as data URIs', () => {
+    const items = [
+      { id: 'a', photo: Uint8Array.of(102, 111, 111) },
+      { id: 'b', photo: null },
+    ];
+    expect(datasetFromArrays({ items }).items.columns['photo']).toEqual({
+      type: 'image',
+      values: ['data:application/octet-stream;base64,Zm9v', null],
+    });
+    const mixed = [...items, { id: 'c', photo: 'c.png' }];
+    expect(datasetFromArrays({ items: mixed, types: { items: { photo: 'image' } } }).items.columns['photo']).toEqual({
+      type: 'image',
+      values: ['data:application/octet-stream;base64,Zm9v', null, 'c.png'],
+    });
+    expect(() => datasetFromArrays({ items: mixed })).toThrow('mixes image and string values');
+  });
 });

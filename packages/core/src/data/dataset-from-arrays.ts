@@ -1,6 +1,7 @@
 import { type Column, type ColumnType, type DataReport, recloomError } from '@recloom/plugin-api';
 import { Dictionary } from './columns.js';
 import { contentHash } from './content-hash.js';
+import { dataUriOf } from './data-uri.js';
 import type { Dataset } from './dataset.js';
 import { EventsBuilder, finishDataset, mergeReport, TableBuilder } from './dataset-builder.js';
 import type { FieldValue } from './live-column.js';
@@ -30,7 +31,8 @@ export interface DatasetArrays {
   readonly users?: readonly DatasetRecord[] | undefined;
   /**
    * Types of fields, where they should not be inferred. Inferred are `number`, `boolean` and `list` (arrays of strings);
-   * strings become a `category` when every value occurs twice on average, else `text`. `image` must be declared.
+   * strings become a `category` when every value occurs twice on average, else `text`. Bytes are an `image`, kept as data URIs;
+   * references to pictures must be declared as `image`.
    */
   readonly types?:
     | {
@@ -117,7 +119,7 @@ function inferType(values: readonly NonNullable<FieldValue>[] | readonly FieldVa
   let stringCount = 0;
   for (const value of values) {
     if (value === null || value === undefined) continue;
-    const found = Array.isArray(value) ? 'list' : typeof value;
+    const found = Array.isArray(value) ? 'list' : value instanceof Uint8Array ? 'image' : typeof value;
     if (kind !== undefined && kind !== found) {
       throw recloomError('RECLOOM_RUN_REQUEST', { why: `field "${field}" of the ${table} mixes ${kind} and ${found} values` });
     }
@@ -127,7 +129,7 @@ function inferType(values: readonly NonNullable<FieldValue>[] | readonly FieldVa
       stringCount++;
     }
   }
-  if (kind === 'number' || kind === 'boolean' || kind === 'list') return kind;
+  if (kind === 'number' || kind === 'boolean' || kind === 'list' || kind === 'image') return kind;
   return stringCount > 0 && strings.size * 2 <= stringCount ? 'category' : 'text';
 }
 
@@ -174,6 +176,8 @@ function columnOf(values: readonly FieldValue[], type: ColumnType, table: string
       });
       return { type, offsets, codes: Int32Array.from(codes), categories: dictionary.categories };
     }
+    case 'image':
+      return { type, values: values.map((value) => (value instanceof Uint8Array ? dataUriOf(value) : text(value))) };
     default:
       return { type, values: values.map(text) };
   }

@@ -10,9 +10,13 @@ import {
   type TextColumn,
 } from '@recloom/plugin-api';
 import { Dictionary } from './columns.js';
+import { dataUriOf } from './data-uri.js';
 
-/** A value of one field as a host hands it in: null for none; a list for a list field. `undefined` leaves the field as it is. */
-export type FieldValue = string | number | boolean | readonly string[] | null | undefined;
+/**
+ * A value of one field as a host hands it in: null for none; a list for a list field; for an image field a reference or the
+ * encoded bytes. `undefined` leaves the field as it is.
+ */
+export type FieldValue = string | number | boolean | readonly string[] | Uint8Array | null | undefined;
 
 /**
  * A column that rows can be written to. Nothing is copied before the first write; afterwards it holds its own arrays with
@@ -37,6 +41,8 @@ export function fitsColumn(type: ColumnType, value: Exclude<FieldValue, undefine
       return typeof value === 'boolean';
     case 'list':
       return Array.isArray(value) && value.every((entry) => typeof entry === 'string');
+    case 'image':
+      return typeof value === 'string' || value instanceof Uint8Array;
     default:
       return typeof value === 'string';
   }
@@ -130,8 +136,9 @@ class LiveStringColumn implements LiveColumn {
     return this.#column;
   }
   write(row: number, value: Exclude<FieldValue, undefined>): boolean {
-    if ((this.#column.values[row] ?? null) === value) return false;
-    this.#own(row + 1)[row] = value as string | null;
+    const text = value instanceof Uint8Array ? dataUriOf(value) : (value as string | null);
+    if ((this.#column.values[row] ?? null) === text) return false;
+    this.#own(row + 1)[row] = text;
     return true;
   }
   #own(rowCount: number): (string | null)[] {

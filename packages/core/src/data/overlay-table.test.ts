@@ -88,7 +88,7 @@ describe('OverlayTable', () => {
     ['a number for a boolean', { sold: 1 }, /"sold" must be true, false or null/],
     ['a text for a list', { tags: 'x' }, /"tags" must be a list of texts or null/],
     ['a list of numbers', { tags: [1] }, /"tags" must be a list of texts/],
-    ['a list for an image', { photo: ['x'] }, /"photo" must be a path or URI or null, not a list/],
+    ['a list for an image', { photo: ['x'] }, /"photo" must be a path, URI, bytes or null, not a list/],
     ['an object', { title: {} }, /not an object/],
     ['an unknown field', { titel: 'x' }, /no item field "titel"; there are: price, photo, shelf/],
     ['a field of the prototype', { constructor: 'x' }, /no item field "constructor"/],

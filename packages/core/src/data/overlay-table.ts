@@ -150,11 +150,12 @@ const kinds: Readonly<Record<ColumnType, string>> = {
   category: 'a text',
   boolean: 'true, false',
   list: 'a list of texts',
-  image: 'a path or URI',
+  image: 'a path, URI, bytes',
 };
 
 function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
+  if (value instanceof Uint8Array) return 'bytes';
   if (typeof value === 'number') return Number.isFinite(value) ? 'a number' : 'an infinite number';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

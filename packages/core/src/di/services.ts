@@ -7,6 +7,7 @@ import {
   computeToken,
   consentToken,
   expressionsToken,
+  imageReaderToken,
   inferenceToken,
   keyValueStoreToken,
   type Logger,
@@ -22,6 +23,7 @@ import {
   type Tracer,
   tracerToken,
 } from '@recloom/plugin-api';
+import type { PipelineConfig } from '../config/types.js';
 
 const nothing = (): void => {};
 const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
@@ -67,6 +69,8 @@ export interface ServiceSettings {
   readonly modelCache: string | undefined;
   readonly allowDownload: boolean;
   readonly threads: number | undefined;
+  readonly inference: PipelineConfig['inference'];
+  readonly images: PipelineConfig['images'];
 }
 
 /** The services every pipeline has; each can be replaced by the host. Heavy ones import and start nothing before their first use. */
@@ -90,7 +94,12 @@ export function defaultServices(settings: ServiceSettings): readonly ServiceDefa
       token: inferenceToken,
       make: async () => {
         const { createInference } = await import('@recloom/inference');
-        return createInference();
+        const { workers, isolation, queueLimit } = settings.inference;
+        return createInference({
+          isolation,
+          ...(workers === undefined ? {} : { workers }),
+          ...(queueLimit === undefined ? {} : { queueLimit }),
+        });
       },
       dispose: (inference: { close(): Promise<void> }) => inference.close(),
     },
@@ -103,6 +112,13 @@ export function defaultServices(settings: ServiceSettings): readonly ServiceDefa
           allowDownload: settings.allowDownload,
           cacheDirectory: settings.modelCache ?? join(settings.cacheDirectory, 'models'),
         });
+      },
+    },
+    {
+      token: imageReaderToken,
+      make: async () => {
+        const { createImageReader } = await import('../data/image-reader.js');
+        return createImageReader({ directory: settings.directory, ...settings.images });
       },
     },
     {
@@ -126,6 +142,7 @@ export const coreTokenIds: readonly string[] = [
   computeToken,
   inferenceToken,
   modelFilesToken,
+  imageReaderToken,
   keyValueStoreToken,
   expressionsToken,
 ].map((token: Token<unknown>) => token.id);

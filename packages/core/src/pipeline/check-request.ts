@@ -13,6 +13,21 @@ function numberFrom(minimum: number, maximum: number): Check {
   return (value) => (typeof value === 'number' && value >= minimum && value <= maximum ? undefined : `must be a number${range}`);
 }
 
+function checkImage(value: unknown): string | undefined {
+  if (value instanceof Uint8Array) return value.length > 0 ? undefined : 'has no bytes';
+  if (!isText(value)) return 'must be bytes, a path or a URI';
+  return value.trim() === '' ? 'is empty' : undefined;
+}
+
+function checkWeights(value: unknown): string | undefined {
+  const what = 'must be { text, image }, two numbers that are not negative';
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return what;
+  const { text: words, image, ...others } = value as Record<string, unknown>;
+  const valid = (weight: unknown): weight is number => typeof weight === 'number' && Number.isFinite(weight) && weight >= 0;
+  if (!valid(words) || !valid(image) || Object.keys(others).length > 0) return what;
+  return words + image > 0 ? undefined : 'must not both be zero';
+}
+
 /** What each key of a request must be. `limit` is checked against its surface, times and expressions where they are read. */
 const checks: Readonly<Record<keyof RecommendRequest, Check | undefined>> = {
   surface: text,
@@ -21,7 +36,8 @@ const checks: Readonly<Record<keyof RecommendRequest, Check | undefined>> = {
   item: text,
   items: texts,
   text,
-  image: (value) => (isText(value) || value instanceof Uint8Array ? undefined : 'must be bytes, a path or a URI'),
+  image: checkImage,
+  queryWeights: checkWeights,
   purposes: texts,
   limit: undefined,
   filter: text,

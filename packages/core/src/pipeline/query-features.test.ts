@@ -70,6 +70,21 @@ describe('features of features', () => {
     await pipeline.close();
   });
 
+  it('keeps a picture that a host hands in as a data URI', async () => {
+    const behaviour: FeatureBehaviour = { calls: [] };
+    const pipeline = await open(behaviour);
+    await pipeline.upsertItems([{ id: 'e', photo: Uint8Array.of(102, 111, 111) }]);
+    expect(behaviour.calls.at(-2)?.batch.columns['image']).toEqual([
+      { type: 'image', values: ['data:application/octet-stream;base64,Zm9v'] },
+    ]);
+    expect(pipeline.item('e')?.['photo']).toBe('data:application/octet-stream;base64,Zm9v');
+    await expect(pipeline.upsertItems([{ id: 'e', title: Uint8Array.of(1) }])).rejects.toMatchObject({
+      code: 'RECLOOM_RUN_REQUEST',
+      message: expect.stringContaining('"title" must be a text or null, not bytes'),
+    });
+    await pipeline.close();
+  });
+
   it('works out what a new item needs, inputs first, and leaves what cannot do new items', async () => {
     const behaviour: FeatureBehaviour = { calls: [] };
     const pipeline = await open(behaviour, { sources: ['near', 'old'] });
@@ -166,6 +181,24 @@ describe('query vectors', () => {
     expect((await pipeline.search({ text: 'four', image: bytes, explain: true, limit: 1 })).items[0]?.explanation?.sources[0]?.score).toBe(
       24,
     );
+    await pipeline.close();
+  });
+
+  it('hands the weights of words and picture to the extractors', async () => {
+    const behaviour: FeatureBehaviour = { calls: [] };
+    const pipeline = await open(behaviour);
+    await pipeline.search({ text: 'x', image: 'y', queryWeights: { text: 0.75, image: 0.25 } });
+    await pipeline.search({ text: 'x' });
+    expect(queryCalls(behaviour).map(({ name, batch }) => [name, batch.requests?.[0]?.queryWeights])).toEqual([
+      ['text', { text: 0.75, image: 0.25 }],
+      ['image', { text: 0.75, image: 0.25 }],
+      ['both', { text: 0.75, image: 0.25 }],
+      ['text', undefined],
+      ['both', undefined],
+    ]);
+    await expect(pipeline.search({ text: 'x', queryWeights: { text: 0, image: 0 } })).rejects.toMatchObject({
+      code: 'RECLOOM_RUN_REQUEST',
+    });
     await pipeline.close();
   });
 

@@ -89,6 +89,10 @@ export class RequestState implements RequestView {
     return this.request.image;
   }
 
+  get queryWeights(): RequestView['queryWeights'] {
+    return this.request.queryWeights;
+  }
+
   get context(): Readonly<Record<string, ContextValue>> {
     return this.request.context ?? noContext;
   }

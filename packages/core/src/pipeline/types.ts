@@ -27,6 +27,11 @@ export interface RecommendRequest {
   readonly text?: string;
   /** Encoded bytes, a path or a URI of a picture to search by. */
   readonly image?: Uint8Array | string;
+  /**
+   * How much the words and the picture of a search count against each other when both are there, e.g. `{ text: 0.7, image: 0.3 }`:
+   * finite, not negative, not both zero; only their proportion matters. Default: equal.
+   */
+  readonly queryWeights?: { readonly text: number; readonly image: number };
   /** What the person agreed to, e.g. `['personalisation']`; absent = nothing, unless a consent service answers. */
   readonly purposes?: readonly string[];
   readonly limit?: number;
@@ -136,8 +141,11 @@ export interface Trace {
   readonly answer: Answer;
 }
 
-/** An item to add or change in the overlay: its id and fields. Fields left out keep their value. */
-export type ItemInput = { readonly id: string } & Readonly<Record<string, AttributeValue | undefined>>;
+/**
+ * An item to add or change in the overlay: its id and fields. Fields left out keep their value. An image field takes a reference
+ * (a path, a data URI, the host's own) or the encoded bytes, which are kept as a data URI.
+ */
+export type ItemInput = { readonly id: string } & Readonly<Record<string, AttributeValue | Uint8Array | undefined>>;
 
 /** An event to record in the overlay. */
 export interface EventInput extends SessionEventInput {

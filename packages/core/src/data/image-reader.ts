@@ -1,0 +1,415 @@
+import { constants } from 'node:fs';
+import { open, realpath } from 'node:fs/promises';
+import type { IncomingMessage, RequestOptions } from 'node:http';
+import { BlockList, isIP, isIPv4 } from 'node:net';
+import { isAbsolute, relative, resolve, sep } from 'node:path';
+import { type ImageReader, type RecloomError, recloomError } from '@recloom/plugin-api';
+
+/** Where pictures may be read from. */
+export interface ImageReaderSettings {
+  /** Absolute folder of the config: relative paths start here, and everything below it may be read. */
+  readonly directory: string;
+  /** Further folders that may be read, absolute or relative to `directory`. */
+  readonly directories: readonly string[];
+  /** Hosts that may be asked over https: `images.example.com`, with a port `:8443`, or every host below one `*.example.com`. */
+  readonly hosts: readonly string[];
+  /** Longest time for one picture from a host, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** Sends one request; `node:https` unless a test stands in for it. */
+export type HttpsRequest = (
+  options: RequestOptions,
+  onResponse: (response: IncomingMessage) => void,
+) => {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  end(): unknown;
+  destroy(): unknown;
+};
+
+/** Finds the addresses of a host name; `dns.lookup` unless a test stands in for it. */
+export type LookUpAddresses = (host: string) => Promise<readonly string[]>;
+
+const mostRedirects = 3;
+/** Decoded between two turns of the event loop; a multiple of 4 characters of base64, about half a millisecond of work. */
+const decodeStretch = 1 << 18;
+
+/**
+ * Reads pictures from data URIs, from files below the config's folder and the folders allowed, and from the hosts allowed over
+ * https. Whatever a reference says beyond that is refused without a look at whether it exists.
+ */
+export function createImageReader(
+  settings: ImageReaderSettings,
+  transport: { readonly request?: HttpsRequest; readonly lookUp?: LookUpAddresses } = {},
+): ImageReader {
+  const folders = new AllowedFolders(settings.directory, settings.directories);
+  const hosts = settings.hosts.map((host) => host.toLowerCase());
+  return {
+    async read(reference, { maximumBytes }, signal) {
+      signal.throwIfAborted();
+      if (/^data:/i.test(reference)) return readDataUri(reference, maximumBytes, signal);
+      if (/^https:/i.test(reference)) {
+        const remote = new RemoteImage(hosts, settings.timeoutMs, transport.request, transport.lookUp);
+        return remote.read(reference, maximumBytes, signal);
+      }
+      // A letter and a colon is a drive.
+      if (/^[a-z][a-z0-9+.-]+:/i.test(reference)) throw refused('only paths, data URIs and https addresses are read');
+      return readFileBelow(folders, reference, maximumBytes, signal);
+    },
+  };
+}
+
+function refused(why: string, cause?: unknown): RecloomError {
+  return recloomError('RECLOOM_DAT_IMAGE_REFUSED', { why }, cause === undefined ? {} : { cause });
+}
+
+function missing(cause?: unknown): RecloomError {
+  return recloomError('RECLOOM_DAT_IMAGE_MISSING', {}, cause === undefined ? {} : { cause });
+}
+
+function tooLarge(maximumBytes: number): RecloomError {
+  return recloomError('RECLOOM_DAT_IMAGE_TOO_LARGE', { maximumBytes });
+}
+
+/** `data:[<type>][;base64],<data>` (RFC 2397). The type is not believed, so it is not read. */
+async function readDataUri(reference: string, maximumBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+  const comma = reference.indexOf(',');
+  if (comma < 0 || comma > 1_000) throw refused('the data URI has no data');
+  const isBase64 = /;\s*base64\s*$/i.test(reference.slice(0, comma));
+  const begin = comma + 1;
+  if (!isBase64) {
+    if (reference.length - begin > maximumBytes * 3) throw tooLarge(maximumBytes);
+    return checkLength(percentDecoded(reference.slice(begin)), maximumBytes);
+  }
+  let text = reference.slice(begin);
+  if (text.includes('%')) text = Buffer.from(percentDecoded(text)).toString('latin1');
+  // Where lines are broken, they are so from the beginning: the rest of a long text need not be looked through.
+  if (/\s/.test(text.slice(0, 200)) || /\s$/.test(text.slice(-1))) text = text.replace(/\s+/g, '');
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
+  const characters = text.length - padding;
+  const length = Math.floor((characters * 3) / 4);
+  if (length > maximumBytes) throw tooLarge(maximumBytes);
+  const bytes = new Uint8Array(length);
+  let written = 0;
+  for (let at = 0; at < characters; at += decodeStretch) {
+    if (at > 0) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      signal.throwIfAborted();
+    }
+    const stretch = text.slice(at, Math.min(at + decodeStretch, characters));
+    if (!/^[A-Za-z0-9+/_-]*$/.test(stretch)) throw refused('the data URI is not valid base64');
+    const decoded = Buffer.from(stretch, 'base64');
+    bytes.set(decoded, written);
+    written += decoded.length;
+  }
+  if (characters % 4 === 1 || written !== length) throw refused('the data URI is not valid base64');
+  return checkLength(bytes, maximumBytes);
+}
+
+function checkLength(bytes: Uint8Array, maximumBytes: number): Uint8Array {
+  if (bytes.length === 0) throw missing();
+  if (bytes.length > maximumBytes) throw tooLarge(maximumBytes);
+  return bytes;
+}
+
+/** Bytes of a text in which `%41` stands for a byte, and any other character for its UTF-8. */
+function percentDecoded(text: string): Uint8Array {
+  const source = Buffer.from(text, 'utf8');
+  const bytes = new Uint8Array(source.length);
+  let length = 0;
+  for (let at = 0; at < source.length; at++) {
+    const byte = source[at] as number;
+    if (byte !== 0x25) {
+      bytes[length++] = byte;
+      continue;
+    }
+    const digits = source.toString('latin1', at + 1, at + 3);
+    if (!/^[0-9a-f]{2}$/i.test(digits)) throw refused('the data URI has a "%" that no two digits follow');
+    bytes[length++] = Number.parseInt(digits, 16);
+    at += 2;
+  }
+  return bytes.subarray(0, length);
+}
+
+/** The folders that files may be read from, as they are named and as they really are. */
+class AllowedFolders {
+  readonly directory: string;
+  readonly #named: readonly string[];
+
+  constructor(directory: string, directories: readonly string[]) {
+    this.directory = directory;
+    this.#named = [directory, ...directories.map((folder) => resolve(directory, folder))];
+  }
+
+  /** Whether a path, as it is written, leads into one of them. */
+  named(path: string): boolean {
+    return this.#named.some((folder) => isInside(folder, path));
+  }
+
+  /** Whether a path without symbolic links lies in one of them. */
+  async really(path: string): Promise<boolean> {
+    for (const folder of this.#named) {
+      // Asked each time: a folder may be a link that is set to another place while the pipeline runs.
+      const real = await realpath(folder).catch(() => undefined);
+      if (real !== undefined && isInside(real, path)) return true;
+    }
+    return false;
+  }
+}
+
+function isInside(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+async function readFileBelow(folders: AllowedFolders, reference: string, maximumBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+  if (reference.trim() === '') throw missing();
+  if (reference.includes('\0')) throw refused('the path holds a zero byte');
+  const path = resolve(folders.directory, reference);
+  const outside = 'it lies outside the folders that may be read';
+  if (!folders.named(path)) throw refused(outside);
+  const real = await realpath(path).catch((error: NodeJS.ErrnoException) => {
+    throw fileError(error);
+  });
+  if (!(await folders.really(real))) throw refused(outside);
+  signal.throwIfAborted();
+  // No link is followed any more, and a pipe is not waited for.
+  const handle = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    (error: NodeJS.ErrnoException) => {
+      throw fileError(error);
+    },
+  );
+  try {
+    const status = await handle.stat();
+    if (!status.isFile()) throw refused('it is no regular file');
+    if (status.size > maximumBytes) throw tooLarge(maximumBytes);
+    const bytes = new Uint8Array(status.size);
+    let length = 0;
+    while (length < bytes.length) {
+      signal.throwIfAborted();
+      const { bytesRead } = await handle.read(bytes, length, bytes.length - length, length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return bytes.subarray(0, length);
+  } finally {
+    await handle.close();
+  }
+}
+
+function fileError(error: NodeJS.ErrnoException): RecloomError {
+  switch (error.code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return missing(error);
+    case 'EACCES':
+    case 'EPERM':
+      return refused('permission denied', error);
+    case 'ENAMETOOLONG':
+      return refused('the path is too long', error);
+    case 'ELOOP':
+      return refused('its links lead in a circle', error);
+    default:
+      return refused('the file cannot be opened', error);
+  }
+}
+
+/** Addresses of this machine and of networks that are not the internet. */
+function privateAddresses(): BlockList {
+  const list = new BlockList();
+  for (const [network, bits] of [
+    ['0.0.0.0', 8],
+    ['10.0.0.0', 8],
+    ['100.64.0.0', 10],
+    ['127.0.0.0', 8],
+    ['169.254.0.0', 16],
+    ['172.16.0.0', 12],
+    ['192.0.0.0', 24],
+    ['192.0.2.0', 24],
+    ['192.168.0.0', 16],
+    ['198.18.0.0', 15],
+    ['198.51.100.0', 24],
+    ['203.0.113.0', 24],
+    ['224.0.0.0', 4],
+    ['240.0.0.0', 4],
+  ] as const)
+    list.addSubnet(network, bits, 'ipv4');
+  for (const [network, bits] of [
+    ['::', 96],
+    ['64:ff9b::', 96],
+    ['64:ff9b:1::', 48],
+    ['100::', 64],
+    ['2001::', 32],
+    ['2001:db8::', 32],
+    ['2002::', 16],
+    ['fc00::', 7],
+    ['fe80::', 10],
+    ['ff00::', 8],
+  ] as const)
+    list.addSubnet(network, bits, 'ipv6');
+  return list;
+}
+
+/** One picture asked of a host, over at most three redirects within that host. */
+class RemoteImage {
+  readonly #hosts: readonly string[];
+  readonly #timeoutMs: number;
+  readonly #request: HttpsRequest | undefined;
+  readonly #lookUp: LookUpAddresses | undefined;
+
+  constructor(hosts: readonly string[], timeoutMs: number, request: HttpsRequest | undefined, lookUp: LookUpAddresses | undefined) {
+    this.#hosts = hosts;
+    this.#timeoutMs = timeoutMs;
+    this.#request = request;
+    this.#lookUp = lookUp;
+  }
+
+  async read(reference: string, maximumBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+    let url = parseUrl(reference);
+    const late = AbortSignal.timeout(this.#timeoutMs);
+    const both = AbortSignal.any([signal, late]);
+    try {
+      for (let redirects = 0; ; redirects++) {
+        if (!this.#allows(url)) throw refused('its host is not among images.hosts');
+        const answer = await this.#get(url, maximumBytes, both);
+        if (!('location' in answer)) return checkLength(answer.bytes, maximumBytes);
+        if (redirects === mostRedirects) throw refused(`the host redirects more than ${mostRedirects} times`);
+        const next = parseUrl(answer.location, url);
+        if (next.host !== url.host) throw refused('the host redirects to another host');
+        url = next;
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (late.aborted) throw refused(`the host took more than ${this.#timeoutMs} ms`);
+      throw error;
+    }
+  }
+
+  #allows(url: URL): boolean {
+    const name = url.hostname.toLowerCase();
+    const port = url.port === '' ? '443' : url.port;
+    return this.#hosts.some((host) => {
+      const [allowedName, allowedPort] = splitPort(host);
+      if (allowedPort !== port) return false;
+      return allowedName.startsWith('*.')
+        ? name.endsWith(allowedName.slice(1)) && name.length > allowedName.length - 1
+        : name === allowedName;
+    });
+  }
+
+  /** An address of the host that may be connected to: a public one, or one that stands in the list itself. */
+  async #addressOf(url: URL): Promise<string> {
+    const name = url.hostname.replace(/^\[|\]$/g, '');
+    // An address written in the URL was compared with the list already.
+    if (isIP(name) !== 0) return name;
+    let addresses: readonly string[];
+    try {
+      addresses = await (this.#lookUp ?? lookUpAddresses)(name);
+    } catch (error) {
+      throw refused('the host was not found', error);
+    }
+    const blocked = privateAddresses();
+    const address = addresses.find((candidate) => this.#isListed(candidate) || !isPrivate(candidate, blocked));
+    if (address === undefined)
+      throw refused('its host has no address on the internet; list the address itself in images.hosts to allow it');
+    return address;
+  }
+
+  #isListed(address: string): boolean {
+    return this.#hosts.some((host) => splitPort(host)[0].replace(/^\[|\]$/g, '') === address.toLowerCase());
+  }
+
+  async #get(url: URL, maximumBytes: number, signal: AbortSignal): Promise<{ readonly bytes: Uint8Array } | { readonly location: string }> {
+    const address = await this.#addressOf(url);
+    signal.throwIfAborted();
+    const send = this.#request ?? (await import('node:https')).request;
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown): void => {
+        signal.removeEventListener('abort', onAbort);
+        request.destroy();
+        reject(error as Error);
+      };
+      const onAbort = (): void => fail(signal.reason);
+      const request = send(
+        {
+          protocol: 'https:',
+          // Connected to is what was checked; the name is for the certificate and the header.
+          host: address,
+          port: url.port === '' ? 443 : Number(url.port),
+          path: `${url.pathname}${url.search}`,
+          method: 'GET',
+          headers: { host: url.host, accept: 'image/*', 'accept-encoding': 'identity', 'user-agent': 'recloom' },
+          agent: false,
+          ...({ servername: isIP(url.hostname.replace(/^\[|\]$/g, '')) === 0 ? url.hostname : '' } as object),
+        },
+        (response) => {
+          takeBody(response, maximumBytes).then((answer) => {
+            signal.removeEventListener('abort', onAbort);
+            if ('location' in answer) request.destroy();
+            resolve(answer);
+          }, fail);
+        },
+      );
+      request.on('error', (error) => fail(signal.aborted ? signal.reason : refused('the host cannot be reached', error)));
+      signal.addEventListener('abort', onAbort, { once: true });
+      request.end();
+    });
+  }
+}
+
+async function takeBody(
+  response: IncomingMessage,
+  maximumBytes: number,
+): Promise<{ readonly bytes: Uint8Array } | { readonly location: string }> {
+  const status = response.statusCode ?? 0;
+  if (status >= 300 && status < 400 && response.headers.location !== undefined) return { location: response.headers.location };
+  if (status === 404 || status === 410) throw missing();
+  if (status !== 200) throw refused(`the host answered with status ${status}`);
+  const encoding = response.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') throw refused('the host answered in a compressed form');
+  if (Number(response.headers['content-length'] ?? 0) > maximumBytes) throw tooLarge(maximumBytes);
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const part of response as AsyncIterable<Uint8Array>) {
+      length += part.length;
+      if (length > maximumBytes) throw tooLarge(maximumBytes);
+      parts.push(part);
+    }
+  } catch (error) {
+    throw length > maximumBytes ? error : refused('the host broke off its answer', error);
+  }
+  return { bytes: new Uint8Array(Buffer.concat(parts)) };
+}
+
+function parseUrl(text: string, base?: URL): URL {
+  let url: URL;
+  try {
+    url = new URL(text, base);
+  } catch (error) {
+    throw refused('the address is not valid', error);
+  }
+  if (url.protocol !== 'https:') throw refused('the host redirects to an address that is not https');
+  if (url.username !== '' || url.password !== '') throw refused('the address holds a name or password');
+  return url;
+}
+
+/** A host of the list as name and port; `[::1]:8443` has its address in brackets. */
+function splitPort(host: string): readonly [name: string, port: string] {
+  const match = /^(.*?)(?::(\d+))?$/.exec(host);
+  const isBareAddress = isIP(host) === 6;
+  if (isBareAddress || match === null) return [`[${host}]`, '443'];
+  return [match[1] as string, match[2] ?? '443'];
+}
+
+async function lookUpAddresses(host: string): Promise<readonly string[]> {
+  const { lookup } = await import('node:dns/promises');
+  return (await lookup(host, { all: true })).map(({ address }) => address);
+}
+
+function isPrivate(address: string, blocked: BlockList): boolean {
+  // ::ffff:10.0.0.1 is 10.0.0.1.
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return blocked.check(mapped, 'ipv4');
+  return blocked.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
+}
