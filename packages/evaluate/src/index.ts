@@ -7,5 +7,18 @@ export {
   type QualityReport,
   type Recommender,
 } from './evaluate-pipeline.js';
+export {
+  catalogueCoverage,
+  exposureGini,
+  intraListDiversity,
+  type Lists,
+  novelty,
+  popularityLift,
+  serendipity,
+  shareOf,
+} from './metrics/catalogue.js';
+export { areaUnderCurve, type ClickMetrics, clickMetrics } from './metrics/clicks.js';
+export { type RankingMetrics, type RankingOptions, rankingMetrics } from './metrics/ranking.js';
+export { holmCorrection, type Interval, pairedBootstrap, pairedRandomisationTest, type ResampleOptions } from './metrics/significance.js';
 export { type ListMetrics, type Mean, meanOf, scoreList } from './metrics.js';
 export { type TemporalSplit, type TemporalSplitOptions, type TestCase, temporalSplit } from './temporal-split.js';
