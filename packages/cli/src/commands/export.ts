@@ -81,7 +81,7 @@ export function registerExport(program: Command, host: CommandHost): void {
     run: async (call) => {
       const config = takeOnlyConfig(call);
       const { io } = call;
-      const [{ exportTraining }, { createBuildRenderer }, { isAbsolute, resolve }] = await Promise.all([
+      const [{ exportTraining }, { createBuildRenderer }, paths] = await Promise.all([
         import('@recloom/training'),
         import('../build-renderer.js'),
         import('node:path'),
@@ -92,7 +92,7 @@ export function registerExport(program: Command, host: CommandHost): void {
       const renderer = createBuildRenderer(call.json ? { ...io, stderr: { write: () => true } } : io);
       const report = await exportTraining(config, {
         ...hostOptions(io),
-        out: isAbsolute(options.out) ? options.out : resolve(io.directory, options.out),
+        out: paths.resolve(io.directory, options.out),
         windowDays: options.window,
         validationCuts: options.validationCuts,
         negatives: options.negatives,
