@@ -25,4 +25,5 @@ export { quantizedTopK, quantizeRows, rerankTopK, scanTopK, scanTopKMany } from 
 export { topK } from './selection';
 export { gramRows, mirrorLower, sparseDenseRows, sparseProductTopKRows } from './sparse';
 export { maskedTrees, rankFeatures, spreadFeatures, walkedTrees } from './trees';
+export { historySimilarity, neighbourEvidence } from './evidence';
 export { randomWalks } from './walks';

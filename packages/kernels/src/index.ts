@@ -8,6 +8,7 @@ export {
   invertPositiveDefiniteNow,
 } from './factorization.js';
 export { type GramOptions, gram, gramNow } from './gram.js';
+export { HistoryEvidence, type HistoryEvidenceOptions, mostHistoryItems } from './history-evidence.js';
 export { KernelError, type KernelErrorCode, type KernelErrorDetails, kernelErrorCodes } from './kernel-error.js';
 export type { KernelName, KernelTable } from './kernel-table.js';
 export {

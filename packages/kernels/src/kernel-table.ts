@@ -291,6 +291,37 @@ export interface KernelTable {
     sumStride: number,
     workspace: number,
   ): number;
+
+  /**
+   * Four numbers per row of `rows` (-1: zeros), weighted means over the other rows of `history` (at most 64, different;
+   * `weights` sum to 1): is it a neighbour, shared neighbours, their rarities, shared by all. `slots`: one zero per row,
+   * zero again afterwards. `workspace`: 576 bytes, and 80 for one and each neighbour of the history.
+   */
+  neighbourEvidence(
+    offsets: number,
+    neighbours: number,
+    rarities: number,
+    rows: number,
+    count: number,
+    history: number,
+    weights: number,
+    historyCount: number,
+    slots: number,
+    workspace: number,
+    output: number,
+  ): number;
+  /** Two numbers per row: largest and mean dot product with the history's vectors. `workspace`: 256 * (width + 1) bytes. */
+  historySimilarity(
+    vectors: number,
+    width: number,
+    rows: number,
+    count: number,
+    history: number,
+    weights: number,
+    historyCount: number,
+    workspace: number,
+    output: number,
+  ): number;
 }
 
 export type KernelName = keyof KernelTable;
@@ -330,6 +361,8 @@ export const kernelNames: readonly KernelName[] = [
   'maskedTrees',
   'spreadFeatures',
   'walkedTrees',
+  'neighbourEvidence',
+  'historySimilarity',
 ];
 
 /** Rows are padded to this many floats in factorisation workspaces. */

@@ -1,5 +1,6 @@
 import type { KernelTable } from '../kernel-table.js';
 import { denseTwin } from './dense.js';
+import { evidenceTwin } from './evidence.js';
 import { factorizationTwin } from './factorization.js';
 import { MemoryViews } from './memory-views.js';
 import { selectionTwin } from './selection.js';
@@ -17,5 +18,6 @@ export function createTwin(buffer: () => SharedArrayBuffer): KernelTable {
     ...factorizationTwin(memory),
     ...treesTwin(memory),
     ...walksTwin(memory),
+    ...evidenceTwin(memory),
   };
 }
