@@ -182,6 +182,45 @@ describe('recommend, search, explain', () => {
   });
 });
 
+describe('inspect', () => {
+  it('shows the models that components run', async () => {
+    const other = fixtureShop();
+    try {
+      other.write(
+        'model-plugin.mjs',
+        `import { definePlugin, defineScorer } from '@recloom/plugin-api';
+import { z } from 'zod';
+const click = defineScorer({
+  id: 'click', summary: 'A model.', options: z.strictObject({ missing: z.boolean().default(false) }),
+  capabilities: { devices: ['cpu'] }, stateVersion: 1,
+  create: ({ options }) => {
+    if (options.missing) throw new Error('no such file');
+    return { score: (_batch, out) => void out.fill(1), models: () => [{ file: 'click.onnx', sha256: '${'0123456789abcdef'.repeat(4)}', device: 'cpu' }] };
+  },
+});
+export default definePlugin({ apiVersion: 1, id: 'mine', components: [click] });
+`,
+      );
+      const config = shopYaml.replace('components:', 'plugins: [./model-plugin.mjs]\ncomponents:\n  click: { use: mine/click }');
+      other.write('shop.yaml', config);
+      expect((await other.run(['build'])).exitCode).toBe(0);
+      const { stdout } = await other.run(['inspect']);
+      expect(stdout).toMatch(/Models\n[^]*click +click\.onnx +cpu +0123456789abcdef/);
+      expect(JSON.parse((await other.run(['inspect', '--json'])).stdout).models).toEqual([
+        { component: 'click', reference: 'mine/click', file: 'click.onnx', sha256: '0123456789abcdef'.repeat(4), device: 'cpu' },
+      ]);
+      // Where the model is not, everything else is still shown.
+      other.write('shop.yaml', config.replace('mine/click }', 'mine/click, with: { missing: true } }'));
+      const without = await other.run(['inspect']);
+      expect(without.exitCode).toBe(0);
+      expect(without.stdout).toContain('Its models cannot be shown');
+      expect(without.stdout).toContain('Tensors');
+    } finally {
+      other.remove();
+    }
+  });
+});
+
 describe('exit codes and messages', () => {
   it('1 unexpected never shows a stack without --debug, 2 a request that cannot be', async () => {
     const limit = await shop.run(['recommend', '--limit', '0']);

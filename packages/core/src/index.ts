@@ -21,7 +21,14 @@ export { datasetFromArrays } from './data/dataset-from-arrays.js';
 export { filterDataset } from './data/filter-dataset.js';
 export { type OpenPipelineOptions, openPipeline } from './open-pipeline.js';
 export { diagramPipeline } from './pipeline/diagram.js';
-export { type ManyOptions, type ManyResult, Pipeline, type RecordResult, type ScoreCandidatesOptions } from './pipeline/pipeline.js';
+export {
+  type ManyOptions,
+  type ManyResult,
+  type ModelOfComponent,
+  Pipeline,
+  type RecordResult,
+  type ScoreCandidatesOptions,
+} from './pipeline/pipeline.js';
 export type { Plan, PlannedNode, PlannedSurface } from './pipeline/plan.js';
 export type { ScoredCandidates, ScoredResult } from './pipeline/score-candidates.js';
 export type {

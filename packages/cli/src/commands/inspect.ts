@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
-import type { OpenedSnapshot, SnapshotStore } from '@recloom/core';
+import type { ModelOfComponent, OpenedSnapshot, SnapshotStore } from '@recloom/core';
 import { type Inspectable, isRecloomError, recloomError, type Warning } from '@recloom/plugin-api';
 import type { Command } from 'commander';
 import { addCommand, type CommandCall, type CommandHost, hostOptions, takeConfig } from '../command.js';
@@ -54,11 +54,12 @@ export function registerInspect(program: Command, host: CommandHost): void {
       }
       const inspection = inspectSnapshot(await open(first ?? 'current'));
       const others = (await store.list()).filter((entry) => entry.id !== inspection.id);
+      const models = config === undefined ? [] : await modelsOf(call, config, inspection.id, warnings);
       if (call.json) {
-        call.printJson({ ...inspection, others });
+        call.printJson({ ...inspection, models, others });
         return;
       }
-      call.print(inspectionLines(inspection, call.style));
+      call.print([...inspectionLines(inspection, call.style), ...modelLines(models, call.style)]);
       if (others.length > 0) {
         call.print([
           ...heading('Other snapshots', call.style),
@@ -68,6 +69,45 @@ export function registerInspect(program: Command, host: CommandHost): void {
       call.print(warningLines(warnings, call.style));
     },
   });
+}
+
+/** The models that the config's components run over a snapshot: only they know, so they are made for a moment. */
+async function modelsOf(
+  call: CommandCall<InspectCommandOptions>,
+  config: string,
+  snapshot: string,
+  warnings: Warning[],
+): Promise<readonly ModelOfComponent[]> {
+  const { openPipeline, openWorkspace } = await import('@recloom/core');
+  const { plan } = (await openWorkspace(config, hostOptions(call.io))).tryPlan();
+  if (!plan.nodes.some((node) => (node.definition.capabilities.devices ?? []).length > 0)) return [];
+  try {
+    const pipeline = await openPipeline(config, { ...hostOptions(call.io), signal: call.io.signal, snapshot });
+    try {
+      warnings.push(...pipeline.warnings);
+      return pipeline.models;
+    } finally {
+      await pipeline.close();
+    }
+  } catch (error) {
+    call.io.signal.throwIfAborted();
+    if (!isRecloomError(error)) throw error;
+    // A snapshot can be looked into where its models are not.
+    warnings.push({ code: error.code, message: `Its models cannot be shown. ${error.message}`, at: error.at });
+    return [];
+  }
+}
+
+function modelLines(models: readonly ModelOfComponent[], style: Style): string[] {
+  if (models.length === 0) return [];
+  return [
+    ...heading('Models', style),
+    ...renderTable(
+      [{ header: 'component', paint: style.cyan }, { header: 'file', narrow: 'cut' }, { header: 'device' }, { header: 'sha256' }],
+      models.map((model) => [model.component, printable(model.file), model.device, model.sha256.slice(0, 16)]),
+      { style },
+    ),
+  ];
 }
 
 /** The store of the config, or of a snapshot folder that is named outright. */

@@ -18,6 +18,8 @@ import { z } from 'zod';
 export interface FeatureBehaviour {
   /** Every call of an extractor, by component. */
   readonly calls: { readonly name: string; readonly batch: ExtractBatch }[];
+  /** What runs the model of `features/model`; a function may throw. */
+  device?: () => string;
   words?: (batch: ExtractBatch, out: FeatureBlock) => void | Promise<void>;
 }
 
@@ -193,6 +195,19 @@ export function featurePlugin(behaviour: FeatureBehaviour): PluginDefinition {
               signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
             });
           },
+        }),
+      }),
+      defineScorer({
+        id: 'model',
+        summary: 'Scores nothing with a model that is not there.',
+        options: z.strictObject({}),
+        capabilities: { devices: ['cpu', 'cuda'] },
+        stateVersion: 1,
+        create: () => ({
+          score(_batch, out) {
+            out.fill(1);
+          },
+          models: () => [{ file: 'click.onnx', sha256: 'ab'.repeat(32), device: behaviour.device?.() ?? 'cpu' }],
         }),
       }),
       defineScorer({

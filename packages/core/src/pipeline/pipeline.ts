@@ -1,4 +1,4 @@
-import { columnValue, isRecloomError, type RecloomError, recloomError, type Warning } from '@recloom/plugin-api';
+import { columnValue, isRecloomError, type ModelInUse, type RecloomError, recloomError, type Warning } from '@recloom/plugin-api';
 import type { SnapshotStore } from '../snapshot/snapshot-store.js';
 import type { AssembledSurface } from './assemble.js';
 import { checkEvent } from './check-request.js';
@@ -37,6 +37,14 @@ export interface ScoreCandidatesOptions extends ManyOptions {
 type GroupResult<Result> =
   | { readonly engine: Engine; readonly surface: AssembledSurface; readonly result: Result; readonly error?: undefined }
   | { readonly engine?: undefined; readonly surface?: undefined; readonly result?: undefined; readonly error: RecloomError };
+
+/** A model that a component runs. */
+export interface ModelOfComponent extends ModelInUse {
+  /** Name of the component in the config. */
+  readonly component: string;
+  /** Its ref, e.g. `text-bert/embedding`. */
+  readonly reference: string;
+}
 
 export interface RecordResult {
   readonly recorded: number;
@@ -248,6 +256,13 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
     }
     await applyItems(engine, items);
     for (const item of items) this.#itemLog.set(item.id, { ...this.#itemLog.get(item.id), ...item });
+  }
+
+  /** The models that components run, and what runs them now: a device that failed has been given up for another. */
+  get models(): readonly ModelOfComponent[] {
+    return [...this.#open().assembly.nodes].flatMap(([component, { planned, modelBacked }]) =>
+      (modelBacked?.models() ?? []).map(({ file, sha256, device }) => ({ component, reference: planned.reference, file, sha256, device })),
+    );
   }
 
   /** Attributes of an item as it is now, or undefined when it is unknown. */
