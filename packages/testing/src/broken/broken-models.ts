@@ -165,6 +165,20 @@ function brokenPictureExtractors(): BrokenTwin[] {
       })),
       fixture,
     },
+    {
+      law: 'EXT-10',
+      fault: 'the warning stands in the answer of another search',
+      message: 'goes to another search',
+      component: pictureExtractorWith(({ healthy }) => ({
+        async extract(batch, out) {
+          await healthy.extract(batch, out);
+          out.presence.forEach((mark) => {
+            if (mark === 0) batch.warn?.(0, { code: 'SAMPLE_PICTURE', message: 'A picture could not be read.' });
+          });
+        },
+      })),
+      fixture,
+    },
   ];
 }
 

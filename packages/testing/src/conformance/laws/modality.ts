@@ -6,6 +6,7 @@ import {
   type ImageReader,
   imageReaderToken,
   recloomError,
+  type Warning,
 } from '@recloom/plugin-api';
 import type { AnyInstance } from '../../host/host.js';
 import { brokenPictures, pictureReader, testPicture } from '../../host/pictures.js';
@@ -314,6 +315,7 @@ const unreadableQueryPictures: Law = {
     const { instance, host } = await subject.open({}, [[imageReaderToken, troubledReader(subject)]]);
     const { width } = instance;
     const words = askedWith(subject.definition).has('text');
+    const own: Warning[] = [];
     const good = sampleQuery(subject, 0, 'image', { image: testPicture(5) });
     const expected = await run(instance, queryBatch(subject, [good, sampleQuery(subject, 0, 'text')], signal()));
     const earlier = host.warnings.length;
@@ -323,7 +325,11 @@ const unreadableQueryPictures: Law = {
         [good, sampleQuery(subject, 0, 'image', { image }), sampleQuery(subject, 0, 'both', { image })],
         signal(),
       );
-      const found = await run(instance, batch);
+      const warn = (index: number, warning: Warning): void => {
+        hold(index === 1 || index === 2, 'The warning of a picture that cannot be read goes to another search.');
+        own.push(warning);
+      };
+      const found = await run(instance, { ...batch, warn });
       const kind = typeof image === 'string' ? image.replace(`:${canary}`, '') : 'bytes';
       hold(
         found.presence[0] === 1 && alike(rowOf(found, width, 0), rowOf(expected, width, 0)),
@@ -337,7 +343,7 @@ const unreadableQueryPictures: Law = {
         );
       } else hold(found.presence[2] === 0, `A picture that cannot be read (${kind}) is marked as present.`);
     }
-    const warnings = host.warnings.slice(earlier);
+    const warnings = [...host.warnings.slice(earlier), ...own];
     hold(warnings.length > 0, 'Pictures of searches that cannot be read leave no warning.');
     hold(!JSON.stringify(warnings).includes(canary), 'A warning quotes the reference of a picture.');
     await instance.dispose?.();
