@@ -17,6 +17,7 @@ const commands = [
   ['explain'],
   ['inspect'],
   ['evaluate'],
+  ['export'],
   ['dev'],
   ['diagram'],
   ['schema'],

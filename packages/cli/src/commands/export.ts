@@ -18,7 +18,7 @@ interface ExportCommandOptions {
   readonly validationCuts: number;
   readonly negatives: number | 'all';
   readonly without?: readonly string[];
-  readonly columns?: readonly string[];
+  readonly column?: readonly string[];
   readonly features?: readonly string[];
   readonly history: number;
   readonly events?: readonly string[];
@@ -63,7 +63,11 @@ export function registerExport(program: Command, host: CommandHost): void {
       command.option('--validation-cuts <count>', 'how many of the last cuts are for validation', numberOption, 1);
       command.option('--negatives <count>', 'candidates not taken per group: all, or a sample', negativesOption, 'all');
       command.option('--without <names>', 'components to leave out, such as the model under training', listOption);
-      command.option('--column <expression>', 'a CEL number as a column, e.g. "zscore(score.habits)"; again for more', collectOption);
+      command.option(
+        '--column <expression>',
+        'a CEL number as a column, e.g. "zscore(score.habits)"; again for more, or @FILE with one a line',
+        collectOption,
+      );
       command.option('--features <names>', 'item vectors to write as safetensors', listOption);
       command.option('--history <count>', 'newest events of a history that are kept', numberOption, 50);
       command.option('--events <types>', 'event types that count as taken; default: all', listOption);
@@ -86,8 +90,9 @@ export function registerExport(program: Command, host: CommandHost): void {
         import('../build-renderer.js'),
         import('node:path'),
       ]);
-      const options = call.options as ExportCommandOptions & { readonly column?: readonly string[] };
+      const { options } = call;
       const cuts = cutsOf(options);
+      const expressions = options.column === undefined ? undefined : await expressionsOf(options.column, io.directory);
       // With --json stdout is one document and nothing else is said.
       const renderer = createBuildRenderer(call.json ? { ...io, stderr: { write: () => true } } : io);
       const report = await exportTraining(config, {
@@ -111,7 +116,7 @@ export function registerExport(program: Command, host: CommandHost): void {
         ...(options.surface === undefined ? {} : { surface: options.surface }),
         ...(options.until === undefined ? {} : { until: options.until }),
         ...(options.without === undefined ? {} : { without: options.without }),
-        ...(options.column === undefined ? {} : { expressions: options.column }),
+        ...(expressions === undefined ? {} : { expressions }),
         ...(options.features === undefined ? {} : { features: options.features }),
         ...(options.events === undefined ? {} : { eventTypes: options.events }),
         ...(options.purposes === undefined ? {} : { purposes: options.purposes }),
@@ -153,6 +158,21 @@ function cutsOf(options: ExportCommandOptions): CutsOption | undefined {
       throw new UsageError('--cuts takes a number of cuts, or dates such as 2011-09-08,2011-10-09.');
     }
   });
+}
+
+/** Expressions as they are, and those of a file (`@columns.txt`): one a line, empty lines and lines of a `#` left out. */
+async function expressionsOf(texts: readonly string[], directory: string): Promise<readonly string[]> {
+  const { readFile } = await import('node:fs/promises');
+  const paths = await import('node:path');
+  const lists = texts.map(async (text) => {
+    if (!text.startsWith('@')) return [text];
+    const file = paths.resolve(directory, text.slice(1));
+    const content = await readFile(file, 'utf8').catch(() => {
+      throw new UsageError(`There is no readable file ${text.slice(1)} of expressions.`);
+    });
+    return content.split('\n').flatMap((line) => (/^\s*(?:#|$)/.test(line) ? [] : [line.trim()]));
+  });
+  return (await Promise.all(lists)).flat();
 }
 
 /** `30d` or `30`. */
