@@ -3,6 +3,12 @@ import { ModelStore } from './model-store.js';
 import type { HostMessage, WorkerMessage } from './protocol.js';
 import { serve } from './serve.js';
 
+/** What the host hands to a child process at its start, as JSON in its first argument. */
+export interface ChildSettings {
+  /** Module to import as the runtime; tests name another one. */
+  readonly runtimeModule?: string;
+}
+
 /** How often the watch looks for the parent, in milliseconds. */
 const watchIntervalMs = 250;
 
@@ -19,7 +25,7 @@ function watchParent(): void {
   new Worker(script, { eval: true, execArgv: [], name: 'recloom-parent-watch', resourceLimits: { maxOldGenerationSizeMb: 8 } }).unref();
 }
 
-function start(send: (message: WorkerMessage) => void, runtimeModule: string | undefined): void {
+function start(send: (message: WorkerMessage) => void, settings: ChildSettings): void {
   watchParent();
   const take = serve(
     {
@@ -30,9 +36,9 @@ function start(send: (message: WorkerMessage) => void, runtimeModule: string | u
       leave: () => {},
       end: () => process.exit(0),
     },
-    new ModelStore(runtimeModule),
+    new ModelStore(settings.runtimeModule),
   );
   process.on('message', (message) => take(message as HostMessage));
 }
 
-if (process.send !== undefined) start((message) => process.send?.(message), process.argv[2]);
+if (process.send !== undefined) start((message) => process.send?.(message), JSON.parse(process.argv[2] ?? '{}') as ChildSettings);

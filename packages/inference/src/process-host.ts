@@ -1,13 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { entryOf, type ModelHost, type ModelHostEvents } from './model-host.js';
+import type { ChildSettings } from './process-entry.js';
 import type { WorkerMessage } from './protocol.js';
 
-export interface ProcessSettings {
+export interface ProcessSettings extends ChildSettings {
   /** Environment variables besides this process's own, e.g. the path of a driver. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Module to import as the runtime; tests name another one. */
-  readonly runtimeModule?: string;
 }
 
 /** Characters of a child's stderr that are kept to tell why it died. */
@@ -17,11 +16,11 @@ const keptCharacters = 2_000;
  * Starts a child process. Tensors are copied through a pipe (Node has no memory that processes share). It survives
  * nothing of ours and we survive everything of it: it ends with its parent, and may be killed at any time.
  */
-export function startProcess(events: ModelHostEvents, settings: ProcessSettings = {}): ModelHost {
-  const child = fork(fileURLToPath(entryOf('process-entry')), settings.runtimeModule === undefined ? [] : [settings.runtimeModule], {
+export function startProcess(events: ModelHostEvents, { environment, ...settings }: ProcessSettings = {}): ModelHost {
+  const child = fork(fileURLToPath(entryOf('process-entry')), [JSON.stringify(settings satisfies ChildSettings)], {
     serialization: 'advanced',
     execArgv: [],
-    env: { ...process.env, ...settings.environment, NODE_OPTIONS: '' },
+    env: { ...process.env, ...environment, NODE_OPTIONS: '' },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   let words = '';

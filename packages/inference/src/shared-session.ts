@@ -39,6 +39,10 @@ export class SharedSession implements InferenceSession {
     return (this.#entry.model.opened ?? this.#entry.opened).warnings;
   }
 
+  get parallelRuns(): number {
+    return this.#entry.pool.parallelRunsOf(this.#entry.model);
+  }
+
   async run(feeds: Readonly<Record<string, InferenceTensor>>, options: InferenceRunOptions = {}): Promise<Record<string, InferenceTensor>> {
     if (this.#closed) throw recloomError('RECLOOM_RUN_CLOSED', {});
     checkFeeds(this.inputs, feeds);

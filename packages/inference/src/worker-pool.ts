@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { type Clock, type InferenceTensor, type Logger, type Metrics, recloomError, type Warning } from '@recloom/plugin-api';
+import { AbortListeners } from './abort-listeners.js';
 import { aborted, answer, type Call, late, poolName } from './call.js';
 import { CallQueue } from './call-queue.js';
 import { buffersOf } from './feeds.js';
@@ -57,6 +58,7 @@ export class WorkerPool {
   readonly #metrics: PoolMetrics;
   readonly #slots: readonly Slot[];
   readonly #queue = new CallQueue();
+  readonly #signals = new AbortListeners();
   #nextId = 1;
   #closed = false;
   /** Calls that may share a run are looked at when this turn of the event loop is over. */
@@ -136,6 +138,11 @@ export class WorkerPool {
     });
   }
 
+  /** How many runs of a model can be computed at once; a device other than the CPU is one device, however many workers there are. */
+  parallelRunsOf(model: PoolModel): number {
+    return model.opened?.provider === 'cpu' ? this.#slots.length : 1;
+  }
+
   /** Forgets a model on every worker. */
   release(model: PoolModel): void {
     clearTimeout(model.spreading);
@@ -168,8 +175,7 @@ export class WorkerPool {
 
   /** Listens for what ends a call early: its signal and its deadline. */
   #watch(call: Call, signal: AbortSignal | undefined): void {
-    const onAbort = (): void => this.#abandon(call, aborted(signal));
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const unlisten = signal && this.#signals.listen(signal, () => this.#abandon(call, aborted(signal)));
     let timer: NodeJS.Timeout | undefined;
     if (call.deadlineMs !== undefined) {
       const delay = Math.min(longestDelayMs, Math.max(0, Math.ceil(call.deadlineMs - this.#options.clock.monotonic())));
@@ -177,7 +183,7 @@ export class WorkerPool {
       timer.unref();
     }
     call.detach = () => {
-      signal?.removeEventListener('abort', onAbort);
+      unlisten?.();
       clearTimeout(timer);
     };
   }
@@ -325,7 +331,7 @@ export class WorkerPool {
     if (slot !== undefined) this.#open(model, slot, undefined);
   }
 
-  /** Looks at the models whose calls wait behind others; a device other than the CPU is one device, however many workers there are. */
+  /** Looks at the models whose calls wait behind others. */
   #considerSpreading(waiting: ReadonlySet<PoolModel>): void {
     const models = new Set(waiting);
     for (const slot of this.#slots) {
@@ -336,7 +342,7 @@ export class WorkerPool {
       }
     }
     for (const model of models) {
-      if (model.spreading !== undefined || model.spreadFailed || model.opened?.provider !== 'cpu') continue;
+      if (model.spreading !== undefined || model.spreadFailed || this.parallelRunsOf(model) === 1) continue;
       if (!this.#slots.some((slot) => !slot.models.has(model))) continue;
       model.spreading = setTimeout(() => this.#spread(model), spreadAfterMs);
       model.spreading.unref();

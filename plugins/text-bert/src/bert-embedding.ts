@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, isAbsolute, join, relative } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import {
   type Column,
   columnValue,
@@ -12,7 +12,9 @@ import {
   type InferenceSession,
   isRecloomError,
   type KeyValueStore,
+  type ModelBacked,
   type ModelFiles,
+  type ModelInUse,
   recloomError,
   type Warning,
 } from '@recloom/plugin-api';
@@ -49,10 +51,11 @@ const filesByDtype = {
 } as const;
 
 /** Embeds item texts (with a durable store by content) and queries (with a cache in memory). */
-export class BertEmbedding implements FeatureExtractor {
+export class BertEmbedding implements FeatureExtractor, ModelBacked {
   readonly width: number;
   readonly #options: BertOptions;
   readonly #session: InferenceSession;
+  readonly #model: Pick<ModelInUse, 'file' | 'sha256'>;
   readonly #encoder: TextEncoder;
   readonly #queries: QueryCache;
   readonly #store: KeyValueStore;
@@ -67,13 +70,16 @@ export class BertEmbedding implements FeatureExtractor {
     services: BertServices,
     context: BertContext,
     session: InferenceSession,
+    model: Pick<ModelInUse, 'file' | 'sha256'>,
     encoder: TextEncoder,
+    queries: QueryCache,
     storeKey: string,
   ) {
     this.#options = options;
     this.#session = session;
+    this.#model = model;
     this.#encoder = encoder;
-    this.#queries = new QueryCache(options.cacheSize);
+    this.#queries = queries;
     this.#store = services.store;
     this.#storeKey = storeKey;
     this.#context = context;
@@ -94,7 +100,14 @@ export class BertEmbedding implements FeatureExtractor {
     const facts = await readFacts(directory);
     const maxTokens = chooseMaxTokens(options.maxTokens, facts.maxPositions);
     const loading = services.inference.load(
-      { file, device: options.device, independentRows: true, ...(options.sha256 ? { sha256: options.sha256 } : {}) },
+      {
+        file,
+        device: options.device,
+        independentRows: true,
+        // Queries of equal length that come at the same time share a run; a whole catalogue's runs are full as they are.
+        batching: { tokens: options.batchTokens },
+        ...(options.sha256 ? { sha256: options.sha256 } : {}),
+      },
       signal,
     );
     // Awaited after the tokenizer; a failure that comes before is not to count as unhandled.
@@ -126,14 +139,15 @@ export class BertEmbedding implements FeatureExtractor {
         oneByOne: session.batchDependent === true,
       };
       const encoder = await TextEncoder.open(session, tokenizer, settings, facts.width, signal);
-      const model =
+      const queries = await QueryCache.open(options.cacheSize);
+      const sha256 =
         session.sha256 ??
         createHash('sha256')
           .update(await readFile(file))
           .digest('hex');
-      const identity = JSON.stringify([model, facts.tokenizerHash, session.provider, settings]);
+      const identity = JSON.stringify([sha256, facts.tokenizerHash, session.provider, settings]);
       const storeKey = `text-bert/embedding/1/${createHash('sha256').update(identity).digest('hex')}`;
-      return new BertEmbedding(options, services, context, session, encoder, storeKey);
+      return new BertEmbedding(options, services, context, session, { file: basename(file), sha256 }, encoder, queries, storeKey);
     } catch (error) {
       await session.close();
       throw error;
@@ -154,6 +168,11 @@ export class BertEmbedding implements FeatureExtractor {
       out.values.set(embedding, row * this.width);
       out.presence[row] = 1;
     }
+  }
+
+  /** The encoder and the device that runs it now. */
+  models(): readonly ModelInUse[] {
+    return [{ ...this.#model, device: this.#session.provider }];
   }
 
   /** Writes what is new to the store and gives the model back. Idempotent. */

@@ -1,8 +1,16 @@
-import { recloomError } from '@recloom/plugin-api';
+import { importLibrary, recloomError } from '@recloom/plugin-api';
+import type { LRUCache } from 'lru-cache';
+
+/** A result; one that has no embedding is remembered as well. */
+interface Kept {
+  readonly embedding: Float32Array | undefined;
+}
+
+type Compute = (signal: AbortSignal) => Promise<Float32Array | undefined>;
 
 interface Flight {
-  readonly promise: Promise<Float32Array | undefined>;
   readonly controller: AbortController;
+  readonly compute: Compute;
   waiting: number;
 }
 
@@ -13,70 +21,69 @@ interface Flight {
  */
 export class QueryCache {
   readonly #size: number;
-  readonly #values = new Map<string, Float32Array | undefined>();
+  readonly #cache: LRUCache<string, Kept, Flight>;
+  /** Who waits for a computation: the library shares it, and knows one signal for all. */
   readonly #flights = new Map<string, Flight>();
 
-  constructor(size: number) {
+  private constructor(size: number, cache: LRUCache<string, Kept, Flight>) {
     this.#size = size;
+    this.#cache = cache;
+  }
+
+  /** An empty cache. @throws RECLOOM_PLG_LIBRARY_MISSING */
+  static async open(size: number): Promise<QueryCache> {
+    const library = await importLibrary('lru-cache', '11.5.3', () => import('lru-cache'));
+    const cache = new library.LRUCache<string, Kept, Flight>({
+      max: Math.max(1, size),
+      // Computations under way count as entries; one that is pushed out by others is still to be answered.
+      ignoreFetchAbort: true,
+      fetchMethod: async (_key, _stale, { context }) => ({ embedding: await context.compute(context.controller.signal) }),
+    });
+    return new QueryCache(size, cache);
   }
 
   /** The value of a key: shared, so it must not be written to. */
-  get(
-    key: string,
-    signal: AbortSignal,
-    compute: (signal: AbortSignal) => Promise<Float32Array | undefined>,
-  ): Promise<Float32Array | undefined> {
-    if (this.#values.has(key)) {
-      const value = this.#values.get(key);
-      this.#values.delete(key);
-      this.#values.set(key, value);
-      return Promise.resolve(value);
-    }
+  async get(key: string, caller: AbortSignal, compute: Compute): Promise<Float32Array | undefined> {
+    const kept = this.#cache.get(key);
+    if (kept !== undefined) return kept.embedding;
+    // A signal of its own: a batch asks for many queries with one, and Node warns of more than ten listeners on it.
+    const signal = AbortSignal.any([caller]);
     const flight = this.#flights.get(key) ?? this.#start(key, compute);
     flight.waiting++;
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         if (--flight.waiting === 0) {
-          this.#flights.delete(key);
+          this.#land(key, flight);
+          // Whoever asks from now on gets a computation of their own.
+          this.#cache.delete(key);
           flight.controller.abort(signal.reason);
         }
         reject(recloomError('RECLOOM_RUN_ABORTED', {}, { cause: signal.reason }));
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      flight.promise.then(
+      this.#cache.fetch(key, { context: flight }).then(
         (value) => {
           signal.removeEventListener('abort', onAbort);
-          resolve(value);
+          this.#land(key, flight);
+          if (this.#size === 0) this.#cache.delete(key);
+          resolve(value?.embedding);
         },
         (error: unknown) => {
           signal.removeEventListener('abort', onAbort);
+          this.#land(key, flight);
           reject(error);
         },
       );
     });
   }
 
-  #start(key: string, compute: (signal: AbortSignal) => Promise<Float32Array | undefined>): Flight {
-    const controller = new AbortController();
-    const promise = compute(controller.signal);
-    const flight: Flight = { promise, controller, waiting: 0 };
+  #start(key: string, compute: Compute): Flight {
+    const flight: Flight = { controller: new AbortController(), compute, waiting: 0 };
     this.#flights.set(key, flight);
-    const land = (): void => {
-      if (this.#flights.get(key) === flight) this.#flights.delete(key);
-    };
-    promise.then((value) => {
-      land();
-      if (!controller.signal.aborted) this.#keep(key, value);
-    }, land);
     return flight;
   }
 
-  #keep(key: string, value: Float32Array | undefined): void {
-    if (this.#size === 0) return;
-    this.#values.set(key, value);
-    if (this.#values.size > this.#size) {
-      const oldest = this.#values.keys().next();
-      if (!oldest.done) this.#values.delete(oldest.value);
-    }
+  #land(key: string, flight: Flight): void {
+    if (this.#flights.get(key) === flight) this.#flights.delete(key);
   }
 }

@@ -21,10 +21,14 @@ export interface TextEncoderSettings {
 }
 
 /**
- * Runs that are under way at once: enough to keep workers fed, few enough that a query that comes between them does not
- * wait for long. Runs of one text are short, so more of them are needed to bridge the way between the threads.
+ * Runs under way at once, for each that can be computed at once: enough to keep every worker fed, few enough that a query
+ * that comes between them does not wait for long. Runs of one text are short, so more of them are needed to bridge the way
+ * between the threads.
  */
-const runsUnderWay = { batches: 3, single: 8 } as const;
+function runsUnderWay(session: InferenceSession, oneByOne: boolean): number {
+  const parallel = session.parallelRuns ?? 1;
+  return oneByOne ? 4 * parallel + 4 : 2 * parallel + 1;
+}
 
 /** Texts tokenised before other work of the host gets its turn. */
 const textsPerTurn = 32;
@@ -120,7 +124,7 @@ export class TextEncoder {
       }
     };
     const lanes = await Promise.allSettled(
-      Array.from({ length: Math.min(this.#settings.oneByOne ? runsUnderWay.single : runsUnderWay.batches, runs.length) }, lane),
+      Array.from({ length: Math.min(runsUnderWay(this.#session, this.#settings.oneByOne), runs.length) }, lane),
     );
     for (const outcome of lanes) if (outcome.status === 'rejected') throw outcome.reason;
     return results;

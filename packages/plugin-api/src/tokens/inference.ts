@@ -80,6 +80,8 @@ export interface InferenceSession {
    * range per tensor. Such a model gives the same result for the same row only when every run holds one row.
    */
   readonly batchDependent?: boolean;
+  /** How many runs of this model the service may have under way at once, for callers that have much to run: twice as many calls keep its workers busy. */
+  readonly parallelRuns?: number;
   run(feeds: Readonly<Record<string, InferenceTensor>>, options?: InferenceRunOptions): Promise<Record<string, InferenceTensor>>;
   /** Gives the session back; the worker forgets the model when nobody uses it. Idempotent. */
   close(): Promise<void>;
