@@ -1,5 +1,5 @@
-import { computeToken, defineComponent, definePlugin, feature } from '@recloom/plugin-api';
-import { nearestOptions } from './options.js';
+import { computeToken, defineComponent, definePlugin, feature, jsonTensor, readTensor, tensor } from '@recloom/plugin-api';
+import { nearDuplicatesOptions, nearestOptions } from './options.js';
 
 /** Items near to a query, to an item, or to what a user touched, over any vector features. */
 export const nearest = defineComponent({
@@ -28,10 +28,33 @@ export const nearest = defineComponent({
   },
 });
 
+/** Items that are nearly the same, found at build time over any vector feature. */
+export const nearDuplicates = defineComponent({
+  id: 'near-duplicates',
+  summary: 'Finds items that are nearly the same: proposes them for an item, a picture or words, and keeps the first of them in a list.',
+  provides: ['source', 'ranker'],
+  options: nearDuplicatesOptions,
+  needs: { compute: computeToken },
+  inputs: { vectors: feature({ description: 'The vector feature to compare by, e.g. image.' }) },
+  reads: ['item', 'query'],
+  // No `asks`: as a ranker it has something to say on every surface.
+  capabilities: { deterministic: true, coldUser: true, coldItem: true, incremental: true, explains: true, filtersInside: true },
+  stateVersion: 1,
+  async fit({ options, inputs, deps, signal, progress }) {
+    const { findGroups } = await import('./find-groups.js');
+    const { groups, pairs } = await findGroups(inputs.vectors, { threshold: options.threshold, compute: deps.compute, signal, progress });
+    return { groups: tensor(groups), facts: jsonTensor({ pairs }) };
+  },
+  async create({ options, inputs, items, state }) {
+    const { NearDuplicates } = await import('./near-duplicates.js');
+    return new NearDuplicates(options, inputs.vectors, items, readTensor(state, 'groups', Int32Array));
+  },
+});
+
 export default definePlugin({
   apiVersion: 1,
   id: 'vector-search',
-  components: [nearest],
+  components: [nearest, nearDuplicates],
   errors: [
     {
       code: 'VECTOR_SEARCH_FEATURES',

@@ -39,3 +39,24 @@ export const nearestOptions = z.strictObject({
 
 /** Validated options of `vector-search/nearest`. */
 export type NearestOptions = z.output<typeof nearestOptions>;
+
+/** Options of `vector-search/near-duplicates`; `{}` is valid. */
+export const nearDuplicatesOptions = z.strictObject({
+  threshold: z
+    .number()
+    .min(0.5)
+    .max(1)
+    .default(0.97)
+    .describe(
+      'Two items are near duplicates when the cosine of their vectors is at least this, from 0.5 to 1 (default 0.97, which suits pictures; 1 finds what is equal).',
+    ),
+  duplicates: z
+    .enum(['drop', 'last'])
+    .default('drop')
+    .describe(
+      'As a ranker: what happens to a near duplicate of an item that stands above it: it goes, even when the answer gets shorter, or it follows after all others (default drop).',
+    ),
+});
+
+/** Validated options of `vector-search/near-duplicates`. */
+export type NearDuplicatesOptions = z.output<typeof nearDuplicatesOptions>;
