@@ -27,7 +27,7 @@ export interface AttentionFit {
   readonly random: RandomStream;
   readonly signal: AbortSignal;
   progress(fraction: number, note?: string): void;
-  warn(warning: Warning): void;
+  readonly warn: (warning: Warning) => void;
 }
 
 const stepsPerCheck = 50;

@@ -28,7 +28,7 @@ export interface ColdMapFit extends Work {
   readonly asOfMs: number;
   readonly random: RandomStream;
   progress(fraction: number, note?: string): void;
-  warn(warning: Warning): void;
+  readonly warn: (warning: Warning) => void;
 }
 
 /** Penalties that `lambda: auto` chooses from. */

@@ -28,7 +28,7 @@ export interface ContentGraphFit extends Work {
   readonly asOfMs: number;
   readonly random: RandomStream;
   progress(fraction: number, note?: string): void;
-  warn(warning: Warning): void;
+  readonly warn: (warning: Warning) => void;
 }
 
 /** Up to this many rows the float scan is as quick as proposing by int8. */
@@ -143,15 +143,14 @@ class ContentGraph {
 }
 
 /**
- * Behaviour factors and what the graph passes on. State: `own` (items × width: V S^½ of the truncated SVD), `base` (what
+ * Behaviour factors and what the graph passes on. State: `own` (items × width: V of the truncated SVD), `base` (what
  * neighbours pass on: `own` after layers − 1 rounds over the graph), `givers` (rows with behaviour), `degrees.<i>`.
  */
 export async function fitContentGraph(context: ContentGraphFit): Promise<ComponentState> {
   const { options, features, history, signal, compute } = context;
   const modalities = modalitiesOf(features, options.weights);
   const behaviour = behaviourOf(history, options, context.asOfMs, signal, context.warn);
-  const { width, values: own, singular } = await behaviourFactors(behaviour.matrix, options.width, context.random, context);
-  for (let place = 0; place < own.length; place++) own[place] = (own[place] as number) * Math.sqrt(singular[place % width] as number);
+  const { width, values: own } = await behaviourFactors(behaviour.matrix, options.width, context.random, context);
   context.progress(0.5, 'factors');
   const givers = Int32Array.from(behaviour.itemUsers.keys()).filter((row) => (behaviour.itemUsers[row] as number) > 0);
   const neighbourhoods = modalities.map(
