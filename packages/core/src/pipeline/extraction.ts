@@ -4,8 +4,8 @@ import type { PlannedNode } from './plan.js';
 /** What a request can bring that makes an extractor or source worth asking. */
 export type Ask = NonNullable<ComponentDefinition['capabilities']['asks']>[number];
 
-/** Item rows per call of an extractor while serving: small, so that what is done on the main thread between calls stays short. */
-export const serveBatchRows = 256;
+/** Item rows per call of an extractor while serving: few, since tokenising, say, is done on the main thread, between requests. */
+export const serveBatchRows = 32;
 
 /** The components whose features a component reads, in the order of its config. */
 export function featureInputs(node: PlannedNode): readonly PlannedNode[] {

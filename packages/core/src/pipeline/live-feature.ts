@@ -1,6 +1,9 @@
 import type { FeatureMatrix } from '@recloom/plugin-api';
 import type { StoredFeature } from '../snapshot/types.js';
 
+/** Numbers copied between two turns of the event loop: one megabyte, a fraction of a millisecond. */
+const copiedAtOnce = 1 << 18;
+
 /** A stored item feature that rows can be added to. The stored arrays are copied on the first change and never written. */
 export class LiveFeature implements FeatureMatrix {
   readonly name: string;
@@ -43,12 +46,36 @@ export class LiveFeature implements FeatureMatrix {
     return Int32Array.from(rows).sort();
   }
 
-  /** Sets rows from a block of the same order; rows between the old end and a new row are absent until they are set. */
+  /**
+   * Makes room for rows up to `rowCount`, so that `update` copies nothing. The first time, and whenever the room is used up, that
+   * is the whole matrix: it is copied in stretches, and requests in between read the old one. Not to be called while another call
+   * or an `update` is under way.
+   */
+  async reserve(rowCount: number): Promise<void> {
+    const capacity = this.#presence.length;
+    if (this.#copied && rowCount <= capacity) return;
+    const grown = rowCount <= capacity ? capacity : Math.max(rowCount, Math.ceil(capacity * 1.5) + 16);
+    const values = new Float32Array(grown * this.width);
+    for (let start = 0; start < this.#values.length; start += copiedAtOnce) {
+      if (start > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      values.set(this.#values.subarray(start, start + copiedAtOnce), start);
+    }
+    const presence = new Uint8Array(grown);
+    presence.set(this.#presence);
+    this.#values = values;
+    this.#presence = presence;
+    this.#copied = true;
+  }
+
+  /**
+   * Sets rows from a block of the same order, for which there is room (see `reserve`); rows between the old end and a new row are
+   * absent until they are set.
+   */
   update(rows: Int32Array, values: Float32Array, presence: Uint8Array): void {
     if (rows.length === 0) return;
     let highest = this.#rowCount - 1;
     for (const row of rows) if (row > highest) highest = row;
-    this.#reserve(highest + 1);
+    if (!this.#copied || highest >= this.#presence.length) throw new RangeError('There is no room for these rows: call reserve() first.');
     this.#version++;
     for (let index = 0; index < rows.length; index++) {
       const row = rows[index] as number;
@@ -57,18 +84,5 @@ export class LiveFeature implements FeatureMatrix {
       this.#changes.set(row, this.#version);
     }
     this.#rowCount = highest + 1;
-  }
-
-  #reserve(rows: number): void {
-    const capacity = this.#presence.length;
-    if (this.#copied && rows <= capacity) return;
-    const grown = rows <= capacity ? capacity : Math.max(rows, Math.ceil(capacity * 1.5) + 16);
-    const values = new Float32Array(grown * this.width);
-    values.set(this.#values);
-    const presence = new Uint8Array(grown);
-    presence.set(this.#presence);
-    this.#values = values;
-    this.#presence = presence;
-    this.#copied = true;
   }
 }

@@ -77,6 +77,7 @@ async function extractRows(engine: Engine, planned: PlannedNode, matrix: LiveFea
   const extractor = engine.assembly.nodes.get(planned.name)?.instance as FeatureExtractor;
   const signal = new AbortController().signal;
   const { width } = matrix;
+  await matrix.reserve((rows.at(-1) ?? -1) + 1);
   let bad = 0;
   for (let start = 0; start < rows.length; start += serveBatchRows) {
     // Requests come in between: a large change must not stall them.
