@@ -53,7 +53,8 @@ export async function openInputs(
     if (description === undefined) continue;
     const problem = fit(info, description, material.features);
     if (problem !== undefined) problems.push(`${manifest.place('inputs', info.name)}: ${problem}`);
-    if (isPerCandidate(description) && typeof info.dims[0] === 'string') rowNames.add(info.dims[0]);
+    // Dimensions without a name are all called '', and say nothing about each other.
+    if (isPerCandidate(description) && typeof info.dims[0] === 'string' && info.dims[0] !== '') rowNames.add(info.dims[0]);
   }
   if (problems.length > 0) throw scorerError('SCORER_ONNX_INPUT', `The inputs do not fit the model: ${problems.join('; ')}.`);
   for (const info of graph) {
@@ -66,7 +67,8 @@ export async function openInputs(
   return fillers;
 }
 
-function isPerCandidate(description: InputDescription): boolean {
+/** True for an input with a row per candidate; the others are made once per request. */
+export function isPerCandidate(description: InputDescription): boolean {
   return 'columns' in description || 'category' in description || 'embedding' in description;
 }
 

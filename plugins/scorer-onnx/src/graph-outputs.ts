@@ -51,7 +51,7 @@ function fit({ output, column }: OutputDescription, graph: readonly InferenceTen
   const info = graph.find((candidate) => candidate.name === output);
   if (info === undefined) return `the graph has no output "${output}"; it has ${list(graph)}`;
   if (info.type !== 'float32') {
-    const more = /map|sequence|unknown/.test(info.type) ? '; convert the model without ZipMap (zipmap=False)' : '';
+    const more = info.type === 'not a tensor' ? '; convert the model without ZipMap (zipmap=False)' : '';
     return `the output "${output}" is ${info.type}, not float32${more}`;
   }
   const { dims } = info;

@@ -171,6 +171,7 @@ export function scaler(node: OnnxNode, input: RowValues): Step {
     require(given.length === 1 || given.length === width, () => `a Scaler of ${given.length} values on ${width}`);
     return Float32Array.from({ length: width }, (_, index) => given[given.length === 1 ? 0 : index] as number);
   };
+  require(floatsOf(node, 'offset').length === floatsOf(node, 'scale').length, () => 'a Scaler of two lengths');
   const offset = list('offset');
   const scale = list('scale');
   const result = newValues(width, input.rank);

@@ -3,10 +3,13 @@ import { z } from 'zod';
 const longestHistory = 10_000;
 
 const vocabulary = z
-  .union([
-    z.array(z.union([z.string(), z.number()])).min(1),
-    z.strictObject({ file: z.string().min(1).describe('A JSON array of texts, below the folder of the manifest.') }),
-  ])
+  .union(
+    [
+      z.array(z.union([z.string(), z.number()])).min(1),
+      z.strictObject({ file: z.string().min(1).describe('A JSON array of texts, below the folder of the manifest.') }),
+    ],
+    'must be a list of texts, or { "file": … } with the name of one',
+  )
   .describe('The values the model knows, in its order: value k becomes the number k + 1. Inline, or in a file beside the manifest.');
 const unknown = z.int().min(0).default(0).describe('The number of a value that is missing or not in the vocabulary. Default 0.');
 const length = z

@@ -70,10 +70,14 @@ function refused(issues: readonly z.core.$ZodIssue[], text: string, file: string
     // The place of a key that is too much is the key itself, not the object around it.
     const extra = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
     const at = positioned(file, text, extra === undefined ? path : [...path, extra]);
-    return `${at}: ${path.length === 0 ? '' : `${path.join('.')}: `}${issue.message}`;
+    return `${at}: ${path.length === 0 ? '' : `${path.join('.')}: `}${messageOf(issue)}`;
   });
   const more = issues.length > lines.length ? `; and ${issues.length - lines.length} more` : '';
   return scorerError('SCORER_ONNX_MANIFEST', `The manifest is not valid: ${lines.join('; ')}${more}.`);
+}
+
+function messageOf(issue: z.core.$ZodIssue): string {
+  return issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
 }
 
 async function readText(file: string, what: string): Promise<string> {

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { kernelsOf } from '@recloom/kernels';
 import { type FeatureMatrix, isRecloomError } from '@recloom/plugin-api';
 import type { Engine } from './engine.js';
+import { isPerCandidate } from './graph-inputs.js';
 import { openKernels } from './kernel-engine.js';
 import type { Manifest } from './manifest.js';
 import type { ModelContext } from './model-scorer.js';
@@ -30,7 +31,9 @@ export async function openEngine(options: ModelOptions, file: string, manifest: 
       }
     }
   }
-  return openSession(context.inference, file, options, context.signal);
+  // A request's own inputs must never stand beside the rows of another.
+  const batching = options.batching && Object.values(manifest.inputs).every(isPerCandidate);
+  return openSession(context.inference, file, { ...options, batching }, context.signal);
 }
 
 /** Also a file that cannot be read as a graph: what is wrong with it, onnxruntime's own checks say best. */

@@ -87,8 +87,15 @@ describe.each(names)('%s', (name) => {
     expect(largestDifference(scores, (expected.models[name] as Case).trainer)).toBeLessThan(1e-6);
   });
 
-  // onnxruntime for Node gives no lists of maps.
-  it.skipIf(name.endsWith('zipmap'))('onnxruntime on a worker gives the same', async () => {
+  it('onnxruntime on a worker gives the same, where it can', async () => {
+    if (name.endsWith('zipmap')) {
+      // Lists of maps never leave onnxruntime for Node.
+      await expect(open('onnx')).rejects.toMatchObject({
+        code: 'SCORER_ONNX_OUTPUT',
+        message: expect.stringContaining('convert the model without ZipMap') as string,
+      });
+      return;
+    }
     const scorer = await open('onnx');
     expect(scorer.models()[0]?.device).toBe('cpu');
     const [scores] = (await scored(scorer, batchOf(rowsOf()))) as [Float32Array];
