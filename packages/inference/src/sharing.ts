@@ -16,7 +16,7 @@ export const probeRows = 2;
 /** What a request says of sharing, with the defaults. @throws RangeError for budgets that are no positive whole numbers. */
 export function sharingLimitsOf(batching: ModelRequest['batching']): SharingLimits | undefined {
   if (batching === undefined || batching === false) return undefined;
-  const { rows = 128, tokens = Number.POSITIVE_INFINITY, waitMs = 1 }: BatchingOptions = batching === true ? {} : batching;
+  const { rows = 256, tokens = Number.POSITIVE_INFINITY, waitMs = 1 }: BatchingOptions = batching === true ? {} : batching;
   for (const [name, value] of Object.entries({ rows, tokens })) {
     const whole = Number.isSafeInteger(value) || value === Number.POSITIVE_INFINITY;
     if (!whole || value < 1) throw new RangeError(`batching.${name} must be a positive whole number`);

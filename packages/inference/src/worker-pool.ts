@@ -61,8 +61,8 @@ export class WorkerPool {
   readonly #signals = new AbortListeners();
   #nextId = 1;
   #closed = false;
-  /** Calls that may share a run are looked at when this turn of the event loop is over. */
-  #turn: NodeJS.Immediate | undefined;
+  /** Calls that may share a run are looked at when the work that is queued right now has made its own. */
+  #gathering = false;
   /** Runs out when the first call that waits for company has waited long enough. */
   #company: NodeJS.Timeout | undefined;
   /** Resolves the wait of `close` for the last answer. */
@@ -106,8 +106,8 @@ export class WorkerPool {
       const now = this.#options.clock.monotonic();
       const timeoutMs = deadlineMs === undefined ? 0 : Math.max(0, Math.round(deadlineMs - now));
       if (deadlineMs !== undefined && deadlineMs <= now) return reject(late(timeoutMs));
-      // Calls of this turn wait for each other, not for a worker: they leave before anybody is refused.
-      if (this.#queue.size >= this.#options.queueLimit && this.#turn !== undefined) this.#dispatch();
+      // Calls that are being gathered wait for each other, not for a worker: they leave before anybody is refused.
+      if (this.#queue.size >= this.#options.queueLimit && this.#gathering) this.#dispatch();
       if (this.#queue.size >= this.#options.queueLimit) {
         this.#metrics.refused();
         return reject(recloomError('RECLOOM_RUN_OVERLOADED', { what: 'The inference queue' }));
@@ -134,7 +134,7 @@ export class WorkerPool {
       this.#queue.add(call);
       this.#metrics.queued(this.#queue.size);
       if (sharing === undefined) this.#dispatch();
-      else this.#turn ??= setImmediate(() => this.#dispatch());
+      else this.#gather();
     });
   }
 
@@ -217,9 +217,17 @@ export class WorkerPool {
     task.overdue.unref();
   }
 
+  /** Looks at the queue after the microtasks that are queued now: requests that are at the same step make their calls in them. */
+  #gather(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    queueMicrotask(() => {
+      if (this.#gathering) this.#dispatch();
+    });
+  }
+
   #dispatch(): void {
-    clearImmediate(this.#turn);
-    this.#turn = undefined;
+    this.#gathering = false;
     clearTimeout(this.#company);
     this.#company = undefined;
     const waiting = new Set<PoolModel>();
@@ -234,7 +242,7 @@ export class WorkerPool {
         place++;
         continue;
       }
-      const { calls, full, oldestMs } = this.#gather(call, place);
+      const { calls, full, oldestMs } = this.#companyOf(call, place);
       if (slot.inFlight.size > 0 && call.sharing !== undefined && !full && oldestMs + call.sharing.limits.waitMs > now) {
         // An idle worker takes what there is; a busy one is given a run when it is full or its first call has waited enough.
         judged.add(call.sharing.key);
@@ -251,7 +259,7 @@ export class WorkerPool {
   }
 
   /** The calls that share a run with one, itself first, and whether no further one would fit. */
-  #gather(call: Call, place: number): { readonly calls: readonly Call[]; readonly full: boolean; readonly oldestMs: number } {
+  #companyOf(call: Call, place: number): { readonly calls: readonly Call[]; readonly full: boolean; readonly oldestMs: number } {
     const { sharing } = call;
     if (sharing === undefined) return { calls: [call], full: true, oldestMs: call.arrivedMs };
     const calls = [call];

@@ -46,11 +46,11 @@ export interface ModelRequest {
 
 /** When small concurrent calls share a run. A call larger than the budget runs alone, at once. */
 export interface BatchingOptions {
-  /** Most rows (first dimension of every input) in one shared run. Default 128. */
+  /** Most rows (first dimension of every input) in one shared run. Default 256. */
   readonly rows?: number;
   /** Most tokens (rows × second dimension) in one shared run, for encoders; calls of another length go into other runs. No limit when absent. */
   readonly tokens?: number;
-  /** Longest wait for company in milliseconds while the workers are busy; an idle worker waits for the end of the event loop's turn only. Default 1. */
+  /** Longest wait for company in milliseconds while the workers are busy; an idle worker is given what there is at once. Default 1. */
   readonly waitMs?: number;
 }
 
