@@ -1,5 +1,5 @@
 import { computeToken, defineComponent, defineFeatureExtractor, definePlugin } from '@recloom/plugin-api';
-import { degreeOptions, embeddingOptions, pageRankOptions, relatedOptions } from './options.js';
+import { candidateOptions, degreeOptions, embeddingOptions, pageRankOptions, relatedOptions } from './options.js';
 
 /** Items bought together, or bought after: relations mined from baskets, with support, confidence, lift and NPMI. */
 export const related = defineComponent({
@@ -128,10 +128,47 @@ export const degree = defineFeatureExtractor({
   },
 });
 
+/** How well each candidate is connected, and how near it is to what the user touched. */
+export const candidate = defineFeatureExtractor({
+  id: 'candidate',
+  summary: 'Numbers for scorers: how well a candidate is connected, and how near it is to the history in the graph.',
+  options: candidateOptions,
+  needs: { compute: computeToken },
+  reads: ['history'],
+  capabilities: {
+    deterministic: true,
+    scopes: ['candidate'],
+    modality: 'graph',
+    personal: true,
+    coldUser: true,
+    coldItem: false,
+    incremental: true,
+  },
+  stateVersion: 1,
+  async fit(context) {
+    const { fitCandidateGraph } = await import('./candidate-graph.js');
+    return fitCandidateGraph({
+      options: context.options,
+      history: context.history,
+      itemCount: context.items.rowCount,
+      asOfMs: context.asOfMs,
+      compute: context.deps.compute,
+      random: context.random,
+      signal: context.signal,
+      progress: (fraction, note) => context.progress(fraction, note),
+      warn: (warning) => context.warn(warning),
+    });
+  },
+  async create(context) {
+    const { CandidateFeatures } = await import('./candidate.js');
+    return new CandidateFeatures(context.state, context.options, context.items, context.deps.compute);
+  },
+});
+
 export default definePlugin({
   apiVersion: 1,
   id: 'graph',
-  components: [related, pagerank, embedding, degree],
+  components: [related, pagerank, embedding, degree, candidate],
   errors: [
     {
       code: 'GRAPH_UNKNOWN_TYPE',

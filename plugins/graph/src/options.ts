@@ -167,3 +167,66 @@ export const degreeOptions = z.strictObject({
 });
 /** Validated options of `graph/degree`. */
 export type DegreeOptions = z.output<typeof degreeOptions>;
+
+/** The columns `graph/candidate` can give. */
+export const candidateColumns = [
+  'degree',
+  'pageRank',
+  'linked',
+  'commonNeighbours',
+  'adamicAdar',
+  'jaccard',
+  'similarityMax',
+  'similarityMean',
+] as const;
+/** A column of `graph/candidate`. */
+export type CandidateColumn = (typeof candidateColumns)[number];
+
+/** Options of `graph/candidate`; `{}` is valid. */
+export const candidateOptions = z.strictObject({
+  columns: z
+    .array(z.enum(candidateColumns))
+    .min(1)
+    .refine((columns) => new Set(columns).size === columns.length, 'each column once')
+    .default([...candidateColumns])
+    .describe(
+      'The numbers to give, in the order in which they are listed: degree, pageRank (of the candidate), linked, commonNeighbours, adamicAdar, jaccard, similarityMax, similarityMean (between it and the history); default all.',
+    ),
+  relation: z
+    .enum(['shared-people', ...relationNames])
+    .default('shared-people')
+    .describe(
+      'What makes items neighbours: people they share, baskets they share, or that one is bought after the other (default shared-people).',
+    ),
+  neighbours: z
+    .int()
+    .min(1)
+    .max(255)
+    .default(100)
+    .describe('Strongest neighbours kept per item, a count; the time of a request grows with it (default 100).'),
+  dimensions: z.int().min(2).max(1024).default(64).describe('Width of the vectors that are compared, a count (default 64).'),
+  restart: z.number().gt(0).lt(1).default(0.15).describe('pageRank: chance of a step to start again anywhere, 0 to 1 (default 0.15).'),
+  recencyDays: recencyDaysOption('Weighs the events that the graph is made of', 30),
+  types: typesOption,
+  historyItems: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(50)
+    .describe('How many of the last different items of the history are compared with, a count (default 50).'),
+  historyRecencyDays: recencyDaysOption('Weighs the events of the history', 30),
+  minimumSupport: relatedOptions.shape.minimumSupport.describe('bought-*: baskets an edge must occur in, a count (default 3).'),
+  minimumUsers: relatedOptions.shape.minimumUsers.describe('bought-*: different people an edge must come from, a count (default 2).'),
+  minimumSignificance: relatedOptions.shape.minimumSignificance.describe(
+    "bought-*: Dunning's G² against chance that an edge must reach (default 10.83).",
+  ),
+  windowHours: relatedOptions.shape.windowHours.describe(
+    'bought-*: how long a visit without a basket lasts after its first event, in hours (default 24).',
+  ),
+  windowDays: relatedOptions.shape.windowDays.describe('bought-after: how much later a follow-up may be, in days (default 30).'),
+  maximumBasketItems: relatedOptions.shape.maximumBasketItems.describe(
+    'bought-*: larger baskets are left out, with a warning, a count of items (default 1000).',
+  ),
+});
+/** Validated options of `graph/candidate`. */
+export type CandidateOptions = z.output<typeof candidateOptions>;

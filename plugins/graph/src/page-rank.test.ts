@@ -220,6 +220,6 @@ describe('pagerank', () => {
 
   it('declares the service it uses', () => {
     expect(pagerank.needs).toEqual({ compute: computeToken });
-    expect(plugin.components.map(({ id }) => id)).toEqual(['related', 'pagerank', 'embedding', 'degree']);
+    expect(plugin.components.map(({ id }) => id)).toEqual(['related', 'pagerank', 'embedding', 'degree', 'candidate']);
   });
 });

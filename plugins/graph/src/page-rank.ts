@@ -31,6 +31,7 @@ import {
   type Warning,
 } from '@recloom/plugin-api';
 import { type Anchors, anchorsOf } from './anchors.js';
+import { eventLoopTurns } from './event-loop-turns.js';
 import { bipartiteGraph, interactionsOf, rowSums, valuesOf } from './interactions.js';
 import type { PageRankOptions } from './options.js';
 import { bipartitePageRank, personalizedPageRank } from './power-iteration.js';
@@ -38,8 +39,6 @@ import { dataOf } from './relation-graph.js';
 
 /** Above this many edges `method: auto` walks at random. */
 const mostIteratedEdges = 1_000_000;
-/** A large batch lets the event loop turn after so long. */
-const turnAfterMs = 8;
 
 /** What fitting needs. */
 export interface PageRankFitContext {
@@ -257,18 +256,4 @@ export class PageRank implements CandidateSource, Scorer, Explainer, Inspectable
       use(this.#graph.columnIndices[entry] as number, (values[entry] as number) / strength);
     }
   }
-}
-
-/** Resolves at once, or after the event loop has turned when this thread was busy for a while. */
-function eventLoopTurns(): () => Promise<void> | undefined {
-  let last = performance.now();
-  return () => {
-    if (performance.now() - last < turnAfterMs) return undefined;
-    return new Promise((resolve) => {
-      setImmediate(() => {
-        last = performance.now();
-        resolve();
-      });
-    });
-  };
 }
