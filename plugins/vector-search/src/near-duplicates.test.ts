@@ -70,7 +70,7 @@ describe('finding groups', () => {
     let found = 0;
     for (let a = 0; a < count; a++) {
       for (let b = a + 1; b < count; b++) {
-        const [left = [], right = []] = [unit[a], unit[b]];
+        const [left, right] = [unit[a] ?? [], unit[b] ?? []];
         if ((left[0] ?? 0) * (right[0] ?? 0) + (left[1] ?? 0) * (right[1] ?? 0) + (left[2] ?? 0) * (right[2] ?? 0) < threshold - 1e-6)
           continue;
         found++;
