@@ -209,7 +209,7 @@ class ExportRun {
         positives: this.#counts.reduce((sum, counts) => sum + counts.positives, 0),
         byCut: this.#counts,
       },
-      negatives: { sampled: negatives !== 'all', perGroup: negatives, seed },
+      negatives: { sampled: negatives !== 'all', perGroup: negatives, hard: options.hardNegatives ?? 0, seed },
       features: this.#features,
       leftOut: { without: options.without ?? [], implied: config.implied },
       options: {
@@ -239,7 +239,7 @@ class ExportRun {
     scored: ScoredCandidates,
     counts: Writable<CutCounts>,
   ): void {
-    const { options, record, seed, dataset } = this.#parts;
+    const { options, record, dataset } = this.#parts;
     const candidates = scored.rows;
     const known = world.dataset.users.rowOf(dataset.users.idOf(user.userRow));
     const history = record.histories.get(known) ?? emptyHistory;
@@ -262,15 +262,7 @@ class ExportRun {
       counts.requestsWithoutPositive++;
       return;
     }
-    const kept =
-      typeof options.negatives === 'number'
-        ? samplePlaces(
-            negatives.subarray(0, negativeCount),
-            options.negatives,
-            // By the user's id and the instant, so that neither other users nor other cuts change a sample.
-            createRandomStream(deriveSeed(seed, `negatives ${cut.atMs} ${dataset.users.idOf(user.userRow)}`)),
-          )
-        : negatives.subarray(0, negativeCount);
+    const kept = this.#keptNegatives(negatives.subarray(0, negativeCount), cut, user, scored);
     const isKept = new Uint8Array(candidates.length);
     for (const place of kept) isKept[place] = 1;
     for (let place = 0; place < candidates.length; place++) if (found.has(candidates[place] as number)) isKept[place] = 1;
@@ -308,6 +300,22 @@ class ExportRun {
     counts.positives += found.size + added.length;
     counts.negatives += kept.length;
     counts.negativesLeftOut += negativeCount - kept.length;
+  }
+
+  /** Places of the negatives that become rows. */
+  #keptNegatives(negatives: Int32Array, cut: Cut, user: LabelledUser, { values }: ScoredCandidates): Int32Array {
+    const { options, seed, dataset } = this.#parts;
+    const { negatives: wanted, hardNegatives = 0 } = options;
+    if (typeof wanted !== 'number' || cut.split === 'validation') return negatives;
+    const best = negatives
+      .slice()
+      .sort((left, right) => (values[right] as number) - (values[left] as number) || left - right)
+      .subarray(0, hardNegatives);
+    const isHard = new Set(best);
+    const rest = negatives.filter((place) => !isHard.has(place));
+    // By the user's id and the instant, so that neither other users nor other cuts change a sample.
+    const random = createRandomStream(deriveSeed(seed, `negatives ${cut.atMs} ${dataset.users.idOf(user.userRow)}`));
+    return Int32Array.from([...best, ...samplePlaces(rest, wanted, random)]);
   }
 
   #createTables(pipelineColumns: readonly PipelineColumn[]): Promise<TrainingTables> {
@@ -423,6 +431,7 @@ function checkOptions(options: ExportTrainingOptions): void {
   if (typeof options?.out !== 'string' || options.out.trim() === '') throw refuse('"out" must name a folder');
   const whole: readonly (readonly [string, unknown, number])[] = [
     ['negatives', options.negatives === 'all' ? undefined : options.negatives, 1],
+    ['hardNegatives', options.hardNegatives, 0],
     ['history', options.history, 0],
     ['minimumItemUsers', options.minimumItemUsers, 1],
     ['minimumUserItems', options.minimumUserItems, 1],

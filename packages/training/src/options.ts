@@ -21,8 +21,13 @@ export interface ExportTrainingOptions extends HostOptions {
   readonly until?: Date | number;
   /** How many of the last cuts are for validation. No label window of a training cut may reach into them. Default 1. */
   readonly validationCuts?: number;
-  /** Candidates that were not taken, kept per group: `all` (default) or a seeded sample of so many. */
+  /**
+   * Candidates that were not taken, kept per group of a training cut: `all` (default) or a seeded sample of so many. Groups of
+   * validation cuts keep all, so that figures on them are figures of whole lists.
+   */
   readonly negatives?: 'all' | number;
+  /** With a sample: so many more, those that the scorers together (the sum of their `rank()`) hold for the best. Default 0. */
+  readonly hardNegatives?: number;
   /** Components to leave out, above all the model that is to be trained; what depends on them goes too. */
   readonly without?: readonly string[];
   /** Newest events of a history that `groups.parquet` keeps. Default 50. */
