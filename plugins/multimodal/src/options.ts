@@ -39,9 +39,9 @@ export const concatOptions = z.strictObject({
     .number()
     .min(0)
     .max(1)
-    .default(0.5)
+    .default(1)
     .describe(
-      'How far directions are evened out: each is divided by (its variance)^(whitening / 2). 0 only centres and rotates, 1 gives every direction the same variance. Default 0.5.',
+      'How far directions are evened out: each is divided by (its variance)^(whitening / 2). 0 only centres and rotates, 1 gives every direction the same variance. Default 1.',
     ),
   shrinkage: z
     .union([z.literal('auto'), z.number().min(0).max(1)])
