@@ -26,7 +26,11 @@ const mostKept = 256;
 export function createExpressions(schema: ExpressionSchema): PipelineExpressions {
   const environment = new CelEnvironment(schema);
   const pool = new BufferPool();
-  const undecided = new Map<string, { readonly text: string; readonly result: 'number' | 'boolean' }>();
+  const undecided = new Map<string, { readonly text: string; readonly result: 'number' | 'boolean'; readonly owners: Set<string> }>();
+  const noteOwner = (key: string): void => {
+    const owner = schema.owner?.();
+    if (owner !== undefined) undecided.get(key)?.owners.add(owner);
+  };
   // Requests bring expressions of their own, mostly the same few.
   const compiled = new Map<string, CompiledExpression>();
   return {
@@ -36,21 +40,23 @@ export function createExpressions(schema: ExpressionSchema): PipelineExpressions
       if (known !== undefined) {
         compiled.delete(key);
         compiled.set(key, known);
+        noteOwner(key);
         return known;
       }
       const { expression, decided } = compileText(text, result, schema, environment, pool);
-      if (!decided) undecided.set(key, { text, result });
+      if (!decided) undecided.set(key, { text, result, owners: new Set() });
+      noteOwner(key);
       compiled.set(key, expression);
       if (compiled.size > mostKept) compiled.delete(compiled.keys().next().value as string);
       return expression;
     },
     undecidedProblems() {
-      const problems: RecloomError[] = [];
-      for (const { text, result } of undecided.values()) {
+      const problems: UndecidedProblem[] = [];
+      for (const { text, result, owners } of undecided.values()) {
         try {
           compileText(text, result, schema, environment, pool);
         } catch (error) {
-          problems.push(error as RecloomError);
+          problems.push({ error: error as RecloomError, owners: [...owners] });
         }
       }
       undecided.clear();
@@ -59,13 +65,20 @@ export function createExpressions(schema: ExpressionSchema): PipelineExpressions
   };
 }
 
+/** An expression that turned out to be wrong. Its cause is its `ExpressionFault`, which holds the text. */
+export interface UndecidedProblem {
+  readonly error: RecloomError;
+  /** Names of the components that asked for it. */
+  readonly owners: readonly string[];
+}
+
 /** Expressions of which some may read columns that nobody knows yet. */
 export interface PipelineExpressions extends Expressions {
   /**
    * What is wrong with expressions that were compiled before the columns they read were known: to be asked once all components
-   * exist. The cause of each error is its `ExpressionFault`, which holds the text.
+   * exist.
    */
-  undecidedProblems(): readonly RecloomError[];
+  undecidedProblems(): readonly UndecidedProblem[];
 }
 
 function compileText(

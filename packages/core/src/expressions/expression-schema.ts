@@ -20,6 +20,8 @@ export interface ExpressionSchema {
   readonly furtherScores?: (name: string) => readonly string[] | undefined;
   /** How many columns `feature.<name>.<index>` a feature has, by the same rule. Absent: one. */
   readonly featureWidth?: (name: string) => number | undefined;
+  /** The component that is being made, and so asks for what is compiled now: for messages about it later. */
+  readonly owner?: () => string | undefined;
   /** Types of context keys, when they are known; any other key takes the type that its use asks for. */
   readonly requestFields?: Readonly<Record<string, RequestFieldType>>;
 }

@@ -28,7 +28,7 @@ import { namePattern, reservedNames } from '../config/config-schema.js';
 import { ProblemCollector } from '../config/problems.js';
 import { suggest } from '../config/suggest.js';
 import type { AssemblyContainer, ServiceContainer } from '../di/container.js';
-import { createExpressions, type PipelineExpressions } from '../expressions/create-expressions.js';
+import { createExpressions, type PipelineExpressions, type UndecidedProblem } from '../expressions/create-expressions.js';
 import { findOption } from './find-option.js';
 import type { LiveFeature } from './live-feature.js';
 import type { Plan, PlannedNode, PlannedSource, PlannedStage, PlannedSurface } from './plan.js';
@@ -108,7 +108,12 @@ export interface Assembly {
 }
 
 /** Names of columns that expressions may read on any surface. What only instances know is told by `nodes`, as they come to be. */
-export function expressionsFor(plan: Plan, items: Table, nodes: ReadonlyMap<string, AssembledNode> = new Map()): PipelineExpressions {
+export function expressionsFor(
+  plan: Plan,
+  items: Table,
+  nodes: ReadonlyMap<string, AssembledNode> = new Map(),
+  owner: () => string | undefined = () => undefined,
+): PipelineExpressions {
   const provides = (contract: string): string[] =>
     plan.nodes.filter((node) => node.definition.provides.includes(contract as never)).map((node) => node.name);
   return createExpressions({
@@ -121,6 +126,7 @@ export function expressionsFor(plan: Plan, items: Table, nodes: ReadonlyMap<stri
       return node === undefined ? undefined : ((node.instance as Scorer).furtherColumns ?? []);
     },
     featureWidth: (name) => (nodes.get(name)?.instance as FeatureExtractor | undefined)?.width,
+    owner,
   });
 }
 
@@ -128,10 +134,13 @@ export function expressionsFor(plan: Plan, items: Table, nodes: ReadonlyMap<stri
 export async function assemble(options: AssembleOptions): Promise<Assembly> {
   const { plan, services, items } = options;
   const nodes = new Map<string, AssembledNode>();
-  const expressions = expressionsFor(plan, items, nodes);
+  // Components are made one after the other, so it is known which of them asks.
+  let making: string | undefined;
+  const expressions = expressionsFor(plan, items, nodes, () => making);
   const container = services.assembly([[expressionsToken, expressions]]);
   const problems: RecloomError[] = [];
   for (const planned of plan.nodes) {
+    making = planned.name;
     try {
       nodes.set(planned.name, await createNode(planned, container, options));
     } catch (error) {
@@ -139,6 +148,7 @@ export async function assemble(options: AssembleOptions): Promise<Assembly> {
       problems.push(stampError(error, planned, plan, 'create()'));
     }
   }
+  making = undefined;
   const surfaces = new Map<string, AssembledSurface>();
   if (problems.length === 0) {
     for (const problem of expressions.undecidedProblems()) problems.push(...optionProblems(problem, plan));
@@ -213,15 +223,17 @@ function checkFurtherColumns(name: string, further: unknown): void {
     });
 }
 
-/** An expression in a component's options that reads what is not there, at its character in the config. */
-function optionProblems(error: RecloomError, plan: Plan): readonly RecloomError[] {
+/** An expression of a component that reads what is not there: at its character in the config, or else at the component. */
+function optionProblems({ error, owners }: UndecidedProblem, plan: Plan): readonly RecloomError[] {
   const text = (error.cause as { readonly text?: string } | undefined)?.text;
   const collector = new ProblemCollector(plan.loaded);
   for (const node of plan.nodes) {
+    if (!owners.includes(node.name)) continue;
     const path = findOption(plan.loaded, node.path, (option) => option === text);
-    if (path !== undefined) collector.addError(error, path);
+    // It may come from a file of the component's.
+    if (path === undefined) collector.addFound(stampError(error, node, plan, 'create()'));
+    else collector.addError(error, path);
   }
-  if (collector.count === 0) collector.addError(error, ['components']);
   return collector.problems;
 }
 

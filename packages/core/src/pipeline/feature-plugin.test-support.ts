@@ -4,6 +4,7 @@ import {
   definePlugin,
   defineScorer,
   type ExtractBatch,
+  expressionsToken,
   type FeatureBlock,
   type FeatureRows,
   feature,
@@ -209,6 +210,18 @@ export function featurePlugin(behaviour: FeatureBehaviour): PluginDefinition {
           },
           models: () => [{ file: 'click.onnx', sha256: 'ab'.repeat(32), device: behaviour.device?.() ?? 'cpu' }],
         }),
+      }),
+      defineScorer({
+        id: 'hidden',
+        summary: 'Reads a column that its options do not name, as from a file of its own.',
+        options: z.strictObject({}),
+        needs: { expressions: expressionsToken },
+        capabilities: {},
+        stateVersion: 1,
+        create: ({ deps }) => {
+          const expression = deps.expressions.compile('score.click.secret + 1', 'number');
+          return { score: (batch, out) => expression.evaluate(batch, out) };
+        },
       }),
       defineScorer({
         id: 'sum',

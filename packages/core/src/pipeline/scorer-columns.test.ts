@@ -74,6 +74,14 @@ describe('further columns of a scorer', () => {
     expect(none?.message).toContain('"popular" gives one score, score.popular');
   });
 
+  it('that a component reads without saying so in its options are found at the component', async () => {
+    const [problem] = await problemsOf(
+      open({ scorers: ['hidden', 'click'] }, { hidden: { use: 'features/hidden' }, other: { use: 'features/hidden' } }),
+    );
+    expect(problem).toMatchObject({ code: 'RECLOOM_CFG_EXPRESSION', at: { node: 'hidden', component: 'features/hidden' } });
+    expect(problem?.message).toContain('"click" gives score.click and score.click.cvr, score.click.margin');
+  });
+
   it('that a request asks for and that do not exist are the request’s fault', async () => {
     const pipeline = await open({ scorers: ['click'] });
     await expect(pipeline.recommend({ boost: 'score.click.nothing' })).rejects.toMatchObject({ code: 'RECLOOM_RUN_REQUEST' });
