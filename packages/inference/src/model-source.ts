@@ -55,13 +55,15 @@ export async function readModelSource(model: OpenModel): Promise<ModelSource> {
   if (misfit !== undefined) throw recloomError('RECLOOM_DAT_MODEL_MISFIT', { file: basename(file), why: misfit });
   const external = beside.length > 0;
   const rewritten = model.independentRows && facts.batchDependent && !external ? quantiseByRow(bytes) : undefined;
+  const batchDependent = rewritten === undefined ? facts.batchDependent : readOnnxFacts(rewritten).batchDependent;
+  if (external || rewritten !== undefined) discard(bytes);
   return {
     source: external ? file : (rewritten ?? bytes),
     sha256,
     // Equal graphs with other weights beside them are other models.
     content: [sha256, model.devices.join(' '), String(model.independentRows), ...beside.map((entry) => entry.identity)].join('|'),
     bytes: total,
-    batchDependent: rewritten === undefined ? facts.batchDependent : readOnnxFacts(rewritten).batchDependent,
+    batchDependent,
   };
 }
 
@@ -73,6 +75,15 @@ export function checkModelSize(file: string, bytes: number, maximumBytes: number
 /** `RECLOOM_DAT_MODEL_INVALID` with a reason. */
 export function invalid(why: string, cause?: unknown): Error {
   return recloomError('RECLOOM_DAT_MODEL_INVALID', { why }, { cause });
+}
+
+/** Frees the memory of bytes that nobody needs any more, without waiting for the collector: a worker makes little garbage. */
+export function discard(bytes: Uint8Array): void {
+  if (bytes.byteLength !== bytes.buffer.byteLength) return;
+  const { port1, port2 } = new MessageChannel();
+  port1.postMessage(null, [bytes.buffer as ArrayBuffer]);
+  port1.close();
+  port2.close();
 }
 
 async function readModel(file: string, maximumBytes: number): Promise<Uint8Array> {

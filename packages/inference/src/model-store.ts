@@ -8,7 +8,7 @@ import {
 } from '@recloom/plugin-api';
 import type * as onnxruntime from 'onnxruntime-node';
 import { buffersOf, isElementType } from './feeds.js';
-import { invalid, readModelSource } from './model-source.js';
+import { discard, invalid, readModelSource } from './model-source.js';
 import type { OpenedModel, OpenModel } from './protocol.js';
 import { createSession, fallbackWarning } from './providers.js';
 import { zeroFeeds } from './warm-up.js';
@@ -121,6 +121,8 @@ export class ModelStore {
     if (shared !== undefined) return shared;
     const runtime = await this.#loadRuntime();
     const { session, provider, warnings } = await createSession(runtime, source, model.devices);
+    // The runtime has copies of its own; a worker makes so little garbage that these would stay for a long time.
+    if (typeof source !== 'string') discard(source);
     const inputs = describeTensors(session.inputMetadata);
     const unsupported = inputs.find((input) => !isElementType(input.type));
     if (unsupported !== undefined) {

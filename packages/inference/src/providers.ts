@@ -105,7 +105,7 @@ export function explainCuda(folder: string | undefined): string {
   const libraries = ['libonnxruntime_providers_shared.so', 'libonnxruntime_providers_cuda.so'];
   const absent = libraries.find((library) => folder === undefined || !isReadable(join(folder, library)));
   if (absent !== undefined) {
-    return `${absent} is not beside onnxruntime-node: its install script, which fetches the CUDA libraries, has not run (npm rebuild onnxruntime-node --ignore-scripts=false)`;
+    return `${absent} is not beside onnxruntime-node: its install script, which fetches the CUDA libraries, has not run (ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js)`;
   }
   for (const library of libraries) {
     const missing = /(\S+\.so[\d.]*): cannot open shared object file/.exec(loadError(join(folder as string, library)) ?? '')?.[1];
