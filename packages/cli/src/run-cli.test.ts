@@ -127,6 +127,13 @@ describe('recommend, search, explain', () => {
     expect(Math.max(...stdout.split('\n').map(displayWidth))).toBeLessThanOrEqual(80);
   });
 
+  it('lists with --explain what each filter took out', async () => {
+    const excluding = ['recommend', ...personal, '--exclude', 'a0,a1', '--limit', '3'];
+    const { stdout } = await shop.run([...excluding, '--explain']);
+    expect(stdout).toMatch(/merged +\d+\n +removed by +request\.exclude \(excluded\) +2\n +scored +\d+\n +shown +3\n/);
+    expect((await shop.run(excluding)).stdout).not.toContain('removed by');
+  });
+
   it('reads nothing about a user who did not agree, and says so', async () => {
     const { stdout } = await shop.run(['recommend', '--user', 'u1']);
     expect(stdout).not.toContain('personalised  ');

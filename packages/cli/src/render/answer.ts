@@ -116,6 +116,7 @@ export function answerLines(
           title: engine.plan.loaded.config.data.title,
           ...(marks === undefined ? {} : { marks }),
         })),
+    ...(request.explain === true && answer.items.length > 0 ? ledgerLines(answer, style) : []),
     '',
     ...requestWarningLines(answer, style),
   ];
