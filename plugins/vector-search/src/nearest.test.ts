@@ -451,6 +451,7 @@ describe('batches, reasons, memory', () => {
     expect(reasonOf({ history: [{ item: 2 }] }, 1)).toMatchObject({ code: 'similar-to-history', items: [2] });
     expect(reasonOf({ text: 'x', queryVectors: { text: [1, 0] } }, 1)).toMatchObject({ code: 'matches-meaning' });
     expect(reasonOf({ image: 'a.png', queryVectors: { text: [1, 0] } }, 1)).toMatchObject({ code: 'similar-to-picture' });
+    expect(reasonOf({ text: 'x', image: 'a.png', queryVectors: { text: [1, 0] } }, 1)).toMatchObject({ code: 'matches-words-and-picture' });
     expect(reasonOf({ items: [0] }, 3)).toBeUndefined();
     expect(reasonOf({ items: [0] }, 0)).toBeUndefined();
     expect(reasonOf({}, 0)).toBeUndefined();

@@ -92,9 +92,10 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
       if (best === undefined) return undefined;
       const strength = best.value;
       if (aim.kind === 'query') {
+        if (request.image === undefined) return { code: 'matches-meaning', text: 'Matches the meaning of your search', strength };
         return request.text === undefined
           ? { code: 'similar-to-picture', text: 'Similar to your picture', strength }
-          : { code: 'matches-meaning', text: 'Matches the meaning of your search', strength };
+          : { code: 'matches-words-and-picture', text: 'Matches your words and your picture', strength };
       }
       const code = aim.kind === 'item' ? 'similar-to-item' : 'similar-to-history';
       return { code, text: 'Similar to {item}', items: found.slice(0, 3).map((near) => near.row), strength };
