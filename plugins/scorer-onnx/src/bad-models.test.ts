@@ -64,7 +64,9 @@ describe('model files', () => {
   it.each(['onnx', 'kernels'])('one with another hash than the pinned (engine %s)', async (engine) => {
     const error = await refusal(workshop.open({ model: 'linear.onnx', engine, sha256: 'a'.repeat(64) }));
     expect(error).toMatchObject({ code: 'RECLOOM_DAT_MODEL_INVALID', message: expect.stringContaining('sha256') as string });
-    const [{ sha256 }] = (await workshop.open({ model: 'linear.onnx', engine })).models() as unknown as readonly [{ readonly sha256: string }];
+    const [{ sha256 }] = (await workshop.open({ model: 'linear.onnx', engine })).models() as unknown as readonly [
+      { readonly sha256: string },
+    ];
     expect(sha256).toMatch(/^[0-9a-f]{64}$/);
     await expect(workshop.open({ model: 'linear.onnx', engine, sha256: sha256.toUpperCase() })).resolves.toBeDefined();
   });

@@ -9,11 +9,8 @@ import {
 } from '@recloom/plugin-api';
 import type { Arena, InputFiller } from './input-filler.js';
 
-/** Candidates whose rows are written together, so that what is written stays in the processor's nearest cache. */
-const tile = 64;
-
-/** Reads one column of a batch: its values, NaN where it is missing. The array is the batch's own, or lies in the arena. */
-type ColumnReader = (batch: CandidateBatch, arena: Arena) => Float32Array;
+/** Writes one column of a batch, NaN where it is missing; `out` has one place per candidate. */
+type ColumnReader = (batch: CandidateBatch, out: Float32Array) => void;
 
 /** What a columns input needs to know. */
 export interface ColumnsSettings {
@@ -39,38 +36,58 @@ export function columnsInput(settings: ColumnsSettings, expressions: Expressions
   const compiled = texts.map((text, index) => compile(text, expressions, () => settings.place(index)));
   const readers = compiled.map((expression) => readerOf(expression, items));
   const width = readers.length;
-  const columns: Float32Array[] = [];
   return {
     input,
     perCandidate: true,
     reads: [...new Set(compiled.flatMap((expression) => expression.reads))],
     fill(batch: CandidateBatch, arena: Arena): InferenceTensor {
       const { count } = batch;
-      const data = arena.floats(count * width);
-      for (let index = 0; index < width; index++) columns[index] = (readers[index] as ColumnReader)(batch, arena);
-      interleave(columns, count, missing, data);
-      return { type: 'float32', dims: rank === 1 ? [count] : [count, width], data };
+      const columns = arena.floatsAndBits(count * width);
+      const rows = arena.floatsAndBits(count * width);
+      for (let index = 0; index < width; index++) {
+        (readers[index] as ColumnReader)(batch, columns.floats.subarray(index * count, (index + 1) * count));
+      }
+      interleave(columns.bits, count, width, missing, rows.bits);
+      return { type: 'float32', dims: rank === 1 ? [count] : [count, width], data: rows.floats };
     },
   };
 }
 
-/** Columns side by side as rows; NaN becomes `missing`. Each column holds at least `count` values, `out` count × columns. */
-export function interleave(columns: readonly Float32Array[], count: number, missing: number, out: Float32Array): void {
-  const width = columns.length;
-  for (let first = 0; first < count; first += tile) {
-    const end = Math.min(first + tile, count);
-    for (let index = 0; index < width; index++) {
-      const column = columns[index] as Float32Array;
-      let to = first * width + index;
-      for (let row = first; row < end; row++) {
-        const value = column[row] as number;
-        // Only NaN differs from itself.
-        out[to] = value === value ? value : missing;
-        to += width;
-      }
+/**
+ * Columns one after the other (`width` × `count`, as the bits of float32) become rows (`count` × `width`); NaN becomes `missing`.
+ * Bits, because no value is widened to a double and narrowed again then, which takes half the time.
+ */
+export function interleave(columns: Int32Array, count: number, width: number, missing: number, out: Int32Array): void {
+  const filler = new Int32Array(Float32Array.of(missing).buffer)[0] as number;
+  let index = 0;
+  for (; index + 4 <= width; index += 4) {
+    let first = index * count;
+    let second = first + count;
+    let third = second + count;
+    let fourth = third + count;
+    for (let row = 0, to = index; row < count; row++, to += width) {
+      const a = columns[first++] as number;
+      const b = columns[second++] as number;
+      const c = columns[third++] as number;
+      const d = columns[fourth++] as number;
+      out[to] = (a & magnitude) > infinity ? filler : a;
+      out[to + 1] = (b & magnitude) > infinity ? filler : b;
+      out[to + 2] = (c & magnitude) > infinity ? filler : c;
+      out[to + 3] = (d & magnitude) > infinity ? filler : d;
+    }
+  }
+  for (; index < width; index++) {
+    let from = index * count;
+    for (let row = 0, to = index; row < count; row++, to += width) {
+      const value = columns[from++] as number;
+      out[to] = (value & magnitude) > infinity ? filler : value;
     }
   }
 }
+
+/** All bits of a float32 but its sign; beyond the pattern of infinity lie those of NaN. */
+const magnitude = 0x7fffffff;
+const infinity = 0x7f800000;
 
 /** A number expression, or a truth value as 0 and 1. */
 function compile(text: string, expressions: Expressions, place: () => string): CompiledExpression {
@@ -87,31 +104,29 @@ function compile(text: string, expressions: Expressions, place: () => string): C
   }
 }
 
-/** Columns that are there already are read where they lie; only what has to be computed goes through the expression. */
+/** Columns that are there already are copied; only what has to be computed goes through the expression. */
 function readerOf(expression: CompiledExpression, items: Table): ColumnReader {
   const text = expression.source.trim();
   const [namespace, name = '', part] = text.split('.');
   if (expression.resultType === 'number' && expression.reads.length === 1 && expression.reads[0] === text) {
-    if (namespace === 'score' || namespace === 'feature') {
-      return (batch, arena) => batch.column(text) ?? arena.floats(batch.count).fill(Number.NaN);
-    }
+    if (namespace === 'score' || namespace === 'feature') return (batch, out) => copy(batch.column(text), out);
     if (namespace === 'source' && part === 'score') {
-      return (batch, arena) => batch.sources.find((source) => source.name === name)?.scores ?? arena.floats(batch.count).fill(Number.NaN);
+      return (batch, out) => copy(batch.sources.find((source) => source.name === name)?.scores, out);
     }
     if (namespace === 'item' && part === undefined && items.column(name)?.type === 'number') {
-      return (batch, arena) => {
-        const out = arena.floats(batch.count);
+      return (batch, out) => {
         const column = items.column(name);
-        if (column?.type !== 'number') return out.fill(Number.NaN);
+        if (column?.type !== 'number') return copy(undefined, out);
         const { values } = column;
-        for (let place = 0; place < batch.count; place++) out[place] = values[batch.rows[place] as number] ?? Number.NaN;
-        return out;
+        const { rows } = batch;
+        for (let place = 0; place < out.length; place++) out[place] = values[rows[place] as number] ?? Number.NaN;
       };
     }
   }
-  return (batch, arena) => {
-    const out = arena.floats(batch.count);
-    expression.evaluate(batch, out);
-    return out;
-  };
+  return (batch, out) => expression.evaluate(batch, out);
+}
+
+function copy(column: Float32Array | undefined, out: Float32Array): void {
+  if (column === undefined) out.fill(Number.NaN);
+  else out.set(column.length === out.length ? column : column.subarray(0, out.length));
 }

@@ -44,6 +44,12 @@ export class Arena {
     return fresh.subarray(0, length);
   }
 
+  /** `length` floats, and the same bytes as whole numbers. */
+  floatsAndBits(length: number): { readonly floats: Float32Array; readonly bits: Int32Array } {
+    const floats = this.floats(length);
+    return { floats, bits: new Int32Array(floats.buffer, floats.byteOffset, length) };
+  }
+
   longs(length: number): BigInt64Array {
     const place = this.#longsTaken++;
     const kept = this.#longs[place];

@@ -81,16 +81,14 @@ describe('interleave', () => {
   it('is the transposed matrix with its gaps filled, whatever the sizes', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 1, max: 9 }), fc.integer(), (count, width, seed) => {
-        const columns = Array.from({ length: width }, (_, column) =>
-          Float32Array.from({ length: count + 3 }, (_unused, row) =>
-            (seed + row * 7 + column) % 5 === 0 ? Number.NaN : row * 100 + column,
-          ),
+        const columns = Float32Array.from({ length: width * count }, (_, place) =>
+          (seed + place * 7) % 5 === 0 ? Number.NaN : place % 11 === 0 ? -0 : place % 13 === 0 ? Number.NEGATIVE_INFINITY : place - 50,
         );
         const out = new Float32Array(count * width).fill(-77);
-        interleave(columns, count, 0.5, out);
+        interleave(new Int32Array(columns.buffer), count, width, 0.5, new Int32Array(out.buffer));
         for (let row = 0; row < count; row++) {
           for (let column = 0; column < width; column++) {
-            const value = columns[column]?.[row] as number;
+            const value = columns[column * count + row] as number;
             expect(out[row * width + column]).toBe(Number.isNaN(value) ? 0.5 : value);
           }
         }
