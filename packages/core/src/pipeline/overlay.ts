@@ -33,10 +33,10 @@ export function applyItems(engine: Engine, items: readonly ItemInput[]): Promise
   return engine.inTurn(async () => {
     if (items.length === 0) return;
     // All are checked before the first is written: a refused call has changed nothing.
-    for (const { id, ...fields } of items) engine.items.check(id, fields);
+    for await (const { id, ...fields } of inStretches(items)) engine.items.check(id, fields);
     const added = new Set<number>();
     const given = new Map<string, Set<number>>();
-    for (const { id, ...fields } of items) {
+    for await (const { id, ...fields } of inStretches(items)) {
       const before = engine.items.rowCount;
       const row = engine.items.upsert(id, fields);
       if (row >= before) added.add(row);
@@ -49,6 +49,14 @@ export function applyItems(engine: Engine, items: readonly ItemInput[]): Promise
     }
     await extractChanged(engine, { added, given });
   });
+}
+
+/** The items, letting requests in after every few. */
+async function* inStretches(items: readonly ItemInput[]): AsyncGenerator<ItemInput, void, undefined> {
+  for (let start = 0; start < items.length; start += serveBatchRows) {
+    if (start > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+    yield* items.slice(start, start + serveBatchRows);
+  }
 }
 
 /** Runs the item-scope extractors over the items whose inputs changed, in dependency order. */
