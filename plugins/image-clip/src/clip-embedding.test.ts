@@ -7,10 +7,10 @@ import { type InferenceSession, type KeyValueStore, type ModelFiles, recloomErro
 import { testPicture } from '@recloom/testing';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dot, embedItems, embedQueries, imageModel, modelFiles, openClip, paint, readerOf, textModel } from './clip.test-support.js';
 import type { ClipEmbedding } from './clip-embedding.js';
-import { fakeInference, fakeWidth, pixelInput, tokenInput } from './fake-inference.test-support.js';
 import byPillow from './pil-embeddings.fixture.json' with { type: 'json' };
+import { dot, embedItems, embedQueries, imageModel, modelFiles, openClip, paint, readerOf, textModel } from './test-clip.test-support.js';
+import { fakeInference, fakeWidth, pixelInput, tokenInput } from './test-inference.test-support.js';
 
 const inference = createInference();
 let folder = '';

@@ -5,8 +5,8 @@ import { deflateSync } from 'node:zlib';
 import { type ImageReader, recloomError, type Warning } from '@recloom/plugin-api';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { embedItems, embedQueries, openClip, paint } from './clip.test-support.js';
-import { colours, fakeInference } from './fake-inference.test-support.js';
+import { embedItems, embedQueries, openClip, paint } from './test-clip.test-support.js';
+import { colours, fakeInference } from './test-inference.test-support.js';
 
 let folder = '';
 const files: ImageReader = {

@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { imageModel } from './clip.test-support.js';
 import { parsePreprocessing, pixelTensor, readPreprocessing } from './preprocessing.js';
+import { imageModel } from './test-clip.test-support.js';
 
 let folder = '';
 beforeAll(async () => {
