@@ -8,6 +8,7 @@ import type { Arena, InputFiller } from './input-filler.js';
 import type { Manifest } from './manifest.js';
 import type { InputDescription } from './manifest-schema.js';
 import { scorerError } from './plugin-error.js';
+import { showShape, showTensor } from './show-tensor.js';
 
 /** What inputs are made of. */
 export interface InputMaterial {
@@ -43,7 +44,7 @@ export async function openInputs(
   }
   for (const info of graph) {
     if (!Object.hasOwn(manifest.inputs, info.name)) {
-      problems.push(`${manifest.place('inputs')}: nothing feeds the input ${describe(info)} of the graph`);
+      problems.push(`${manifest.place('inputs')}: nothing feeds the input ${showTensor(info)} of the graph`);
     }
   }
   const fillers: InputFiller[] = [];
@@ -83,7 +84,7 @@ function fit(info: InferenceTensorInfo, description: InputDescription, features:
   const { types, shapes } = offer(description, feature?.width ?? 0);
   if (!types.includes(info.type)) return `the graph wants ${info.type} for "${info.name}", this gives ${types.join(' or ')}`;
   if (shapes.some((shape) => accepts(info.dims, shape))) return undefined;
-  const wanted = `[${info.dims.join(', ')}]`;
+  const wanted = showShape(info.dims);
   const usual = shapes[0] as readonly number[];
   if (info.dims.length === usual.length && usual[0] === -1 && typeof info.dims[0] === 'number' && info.dims[0] >= 0) {
     return `the graph wants ${wanted} for "${info.name}": it was exported for ${info.dims[0]} row${info.dims[0] === 1 ? '' : 's'}; export it with a dynamic first dimension`;
@@ -209,10 +210,6 @@ function bufferLike(data: InferenceTensor['data'], arena: Arena, length: number)
   return data instanceof Int32Array ? arena.words(length) : arena.bytes(length);
 }
 
-function describe(info: InferenceTensorInfo): string {
-  return `"${info.name}" (${info.type} [${info.dims.join(', ')}])`;
-}
-
 function listInputs(graph: readonly InferenceTensorInfo[]): string {
-  return graph.map(describe).join(', ') || 'none';
+  return graph.map(showTensor).join(', ') || 'none';
 }

@@ -3,6 +3,7 @@ import { type Finish, finisherOf } from './calibration.js';
 import type { Manifest } from './manifest.js';
 import type { OutputDescription } from './manifest-schema.js';
 import { scorerError } from './plugin-error.js';
+import { showShape, showTensor } from './show-tensor.js';
 
 /** One score taken from a model. */
 export interface OutputReader {
@@ -55,7 +56,7 @@ function fit({ output, column }: OutputDescription, graph: readonly InferenceTen
     return `the output "${output}" is ${info.type}, not float32${more}`;
   }
   const { dims } = info;
-  if (dims.length > 2) return `the output "${output}" is [${dims.join(', ')}], not [rows] or [rows, columns]`;
+  if (dims.length > 2) return `the output "${output}" is ${showShape(dims)}, not [rows] or [rows, columns]`;
   const width = dims.length === 2 ? dims[1] : dims.length === 1 ? 1 : -1;
   if (typeof width === 'number' && width >= 0 && column >= width)
     return `the output "${output}" has ${width} column${width === 1 ? '' : 's'}, not a column ${column}`;
@@ -89,5 +90,5 @@ function reader(name: string, description: OutputDescription): OutputReader {
 }
 
 function list(graph: readonly InferenceTensorInfo[]): string {
-  return graph.map((info) => `"${info.name}" (${info.type} [${info.dims.join(', ')}])`).join(', ') || 'none';
+  return graph.map(showTensor).join(', ') || 'none';
 }

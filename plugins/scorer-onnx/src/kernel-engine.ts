@@ -75,7 +75,7 @@ class KernelEngine implements Engine {
     this.sha256 = sha256;
     this.inputs = graph.inputs.map((info) => {
       const value = program.inputs.get(info.name);
-      return value === undefined ? info : { ...info, dims: value.rank === 1 ? [-1] : [-1, value.width] };
+      return value === undefined ? info : { ...info, dims: [info.dims[0] ?? -1, ...(value.rank === 1 ? [] : [value.width])] };
     });
     // What ZipMap makes a list of maps is here the table of probabilities that went into it.
     this.outputs = graph.outputs.map((info) => {
