@@ -36,6 +36,12 @@ const exactRows = 8192;
 /** Queries of one scan. */
 const queriesPerScan = 32;
 
+/** Items that content comes from, and how similar they are. */
+interface Links {
+  readonly rows: readonly number[];
+  readonly cosines: readonly number[];
+}
+
 /** Items that content is passed on from, by feature, ready to be searched. */
 class Neighbourhood {
   readonly #index: VectorIndex;
@@ -53,20 +59,24 @@ class Neighbourhood {
     }
   }
 
-  /** Item rows of the most similar givers of each query (consecutive unit vectors), without the query's own row. */
-  nearest(queries: Float32Array, own: ArrayLike<number>): readonly Int32Array[] {
+  /** The givers most similar to each query (consecutive unit vectors), without the query's own row, most similar first. */
+  nearest(queries: Float32Array, own: ArrayLike<number>): readonly Links[] {
     const { width } = this.#index;
     const count = queries.length / width;
-    if (this.#rows.length === 0) return Array.from({ length: count }, () => new Int32Array(0));
+    if (this.#rows.length === 0) return Array.from({ length: count }, () => ({ rows: [], cosines: [] }));
     const found =
       this.#rows.length <= exactRows
         ? this.#index.searchMany(queries, this.#limit + 1)
         : Array.from({ length: count }, (_, query) =>
             this.#index.search(queries.subarray(query * width, (query + 1) * width), this.#limit + 1),
           );
-    return found.map(({ rows }, query) => {
-      const items = rows.map((row) => this.#rows[row] as number).filter((row) => row !== own[query]);
-      return items.subarray(0, this.#limit);
+    return found.map(({ rows, scores }, query) => {
+      const places = Array.from(rows.keys()).filter((place) => this.#rows[rows[place] as number] !== own[query]);
+      const kept = places.slice(0, this.#limit);
+      return {
+        rows: kept.map((place) => this.#rows[rows[place] as number] as number),
+        cosines: kept.map((place) => scores[place] as number),
+      };
     });
   }
 
@@ -77,20 +87,20 @@ class Neighbourhood {
 
 /**
  * The frozen item–item graph of FREEDOM (Zhou and Shen 2023, "A tale of two graphs: freezing and denoising graph structures
- * for multimodal recommendation"): each item is linked to its k most similar items per feature, every link counting
- * 1 / sqrt(links of the one × links to the other), and the graphs are mixed by the features' weights. Here only items with
- * behaviour are linked to, since the others have nothing to pass on; an item that lacks a feature is linked by the others.
+ * for multimodal recommendation"): each item is linked to its k most similar items per feature, the links of an item sum to
+ * 1, and the graphs are mixed by the features' weights. Other than there, only items with behaviour are linked to, since the
+ * others have nothing to pass on, and a link counts cos^power: on new items that is better by a good deal than equal links
+ * (`power: 0`). An item that lacks a feature is linked by the others.
  */
 class ContentGraph {
   readonly #modalities: readonly Modality[];
   readonly #neighbourhoods: readonly Neighbourhood[];
-  /** By modality, links to each item row; 1 at least. */
-  readonly #inDegrees: readonly Float32Array[];
+  readonly #power: number;
 
-  constructor(modalities: readonly Modality[], neighbourhoods: readonly Neighbourhood[], inDegrees: readonly Float32Array[]) {
+  constructor(modalities: readonly Modality[], neighbourhoods: readonly Neighbourhood[], power: number) {
     this.#modalities = modalities;
     this.#neighbourhoods = neighbourhoods;
-    this.#inDegrees = inDegrees;
+    this.#power = power;
   }
 
   /** Adds what content passes on to each row of the blocks: `base` holds width numbers per item row. Marks rows that got something. */
@@ -105,7 +115,6 @@ class ContentGraph {
     });
     blocks.forEach((block, place) => {
       const { weight } = this.#modalities[place] as Modality;
-      const degrees = this.#inDegrees[place] as Float32Array;
       const rows: number[] = [];
       for (let row = 0; row < count; row++) if (directionOf(block, row) > 0) rows.push(row);
       const lists = (this.#neighbourhoods[place] as Neighbourhood).nearest(
@@ -114,13 +123,16 @@ class ContentGraph {
       );
       lists.forEach((list, index) => {
         const row = rows[index] as number;
-        for (const item of list) {
-          const factor = weight / (totals[row] as number) / Math.sqrt(list.length * (degrees[item] as number));
+        const strengths = list.cosines.map((cosine) => (cosine > 0 ? cosine ** this.#power : 0));
+        const sum = strengths.reduce((total, strength) => total + strength, 0);
+        list.rows.forEach((item, link) => {
+          const factor = sum > 0 ? ((weight / (totals[row] as number)) * (strengths[link] as number)) / sum : 0;
+          if (factor === 0) return;
           for (let column = 0; column < width; column++) {
             out[row * width + column] = (out[row * width + column] as number) + factor * (base[item * width + column] as number);
           }
           reached[row] = 1;
-        }
+        });
       });
     });
     return reached;
@@ -132,7 +144,7 @@ class ContentGraph {
       blocks.flatMap((block, place) => {
         if (directionOf(block, row) === 0) return [];
         const [list] = (this.#neighbourhoods[place] as Neighbourhood).nearest(unitRows(block, [row]).values, [own]);
-        return [[block.name, [...(list ?? [])]]];
+        return [[block.name, list?.rows ?? []]];
       }),
     );
   }
@@ -144,7 +156,7 @@ class ContentGraph {
 
 /**
  * Behaviour factors and what the graph passes on. State: `own` (items × width: V of the truncated SVD), `base` (what
- * neighbours pass on: `own` after layers − 1 rounds over the graph), `givers` (rows with behaviour), `degrees.<i>`.
+ * neighbours pass on: `own` after layers − 1 rounds over the graph), `givers` (rows with behaviour).
  */
 export async function fitContentGraph(context: ContentGraphFit): Promise<ComponentState> {
   const { options, features, history, signal, compute } = context;
@@ -157,23 +169,7 @@ export async function fitContentGraph(context: ContentGraphFit): Promise<Compone
     ({ place }) => new Neighbourhood(compute, features[place] as FeatureMatrix, givers, options.neighbours),
   );
   try {
-    const degrees = modalities.map(() => new Float32Array(history.itemCount));
-    for (const [index, { place }] of modalities.entries()) {
-      const feature = features[place] as FeatureMatrix;
-      const rows = givers.filter((row) => row < feature.rowCount && directionOf(feature, row) > 0);
-      const links = degrees[index] as Float32Array;
-      for (let start = 0; start < rows.length; start += queriesPerScan) {
-        const slice = rows.subarray(start, start + queriesPerScan);
-        for (const list of (neighbourhoods[index] as Neighbourhood).nearest(unitRows(feature, slice).values, slice)) {
-          for (const item of list) links[item] = (links[item] as number) + 1;
-        }
-        await turn(signal);
-      }
-      // A row nobody links to so far can be linked to by a new item.
-      for (const row of givers) links[row] = Math.max(1, links[row] as number);
-      context.progress(0.5 + (0.4 * (index + 1)) / modalities.length, feature.name);
-    }
-    const graph = new ContentGraph(modalities, neighbourhoods, degrees);
+    const graph = new ContentGraph(modalities, neighbourhoods, options.power);
     let base = own;
     for (let layer = 1; layer < options.layers; layer++) {
       const passed = new Float32Array(own.length);
@@ -198,7 +194,6 @@ export async function fitContentGraph(context: ContentGraphFit): Promise<Compone
       own: tensor(own, [history.itemCount, width]),
       base: tensor(base, [history.itemCount, width]),
       givers: tensor(givers),
-      ...Object.fromEntries(degrees.map((links, index) => [`degrees.${(modalities[index] as Modality).place}`, tensor(links)])),
     };
   } finally {
     for (const neighbourhood of neighbourhoods) neighbourhood.dispose();
@@ -229,11 +224,10 @@ export class ContentGraphVectors implements FeatureExtractor, Inspectable {
     const givers = readTensor(state, 'givers', Int32Array);
     this.#isGiver = new Uint8Array(this.#own.length / this.width);
     for (const row of givers) this.#isGiver[row] = 1;
-    const degrees = this.#modalities.map(({ place }) => readTensor(state, `degrees.${place}`, Float32Array));
     const neighbourhoods = this.#modalities.map(
       ({ place }) => new Neighbourhood(compute, features[place] as FeatureMatrix, givers, options.neighbours),
     );
-    this.#graph = new ContentGraph(this.#modalities, neighbourhoods, degrees);
+    this.#graph = new ContentGraph(this.#modalities, neighbourhoods, options.power);
   }
 
   async extract(batch: ExtractBatch, out: FeatureBlock): Promise<void> {

@@ -103,6 +103,7 @@ export const contentGraphOptions = z.strictObject({
   weights,
   width: z.int().min(1).max(2048).default(64).describe('Numbers per item: factors of who chose what. Default 64.'),
   neighbours: z.int().min(1).max(500).default(10).describe('Most similar items per feature that content is passed on from. Default 10.'),
+  power: z.number().min(0).max(16).default(2).describe('A neighbour counts cos^power; 0 = all alike, as in the paper. Default 2.'),
   strength: z
     .number()
     .min(0)
