@@ -270,3 +270,24 @@ describe('query vectors', () => {
     await pipeline.close();
   });
 });
+
+describe('warnings of an extractor about one search', () => {
+  it('stand in the answer of that search alone', async () => {
+    const behaviour: FeatureBehaviour = { calls: [] };
+    behaviour.words = (batch) => {
+      batch.requests?.forEach(({ text }, index) => {
+        if (text === 'odd') batch.warn?.(index, { code: 'SAMPLE_ODD', message: 'The words are odd.', count: 2 });
+      });
+    };
+    const pipeline = await open(behaviour);
+    const texts = [undefined, 'plain', 'odd', 'plain'];
+    const found: (readonly unknown[])[] = [];
+    const requests = texts.map((text) => ({ surface: 'search', ...(text === undefined ? { image: Uint8Array.of(1) } : { text }) }));
+    for await (const result of pipeline.recommendMany(requests, { batch: 4 })) {
+      if (result.error !== undefined) throw result.error;
+      found.push(result.answer.warnings.filter(({ code }) => code === 'SAMPLE_ODD'));
+    }
+    expect(found).toEqual([[], [], [{ code: 'SAMPLE_ODD', message: 'The words are odd.', count: 2, at: { node: 'text' } }], []]);
+    await pipeline.close();
+  });
+});

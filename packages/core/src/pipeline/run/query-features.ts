@@ -1,4 +1,4 @@
-import type { ExtractBatch, FeatureExtractor, FeatureRows, ImageColumn, TextColumn } from '@recloom/plugin-api';
+import type { ExtractBatch, FeatureExtractor, FeatureRows, ImageColumn, TextColumn, Warning } from '@recloom/plugin-api';
 import { recloomError } from '@recloom/plugin-api';
 import type { AssembledNode } from '../assemble.js';
 import { isThenable } from '../deadline.js';
@@ -9,10 +9,13 @@ import type { RunContext } from './run-context.js';
 
 type QueryFeature = RunContext['surface']['queryFeatures'][number];
 
-/** What went wrong with one extractor, for the requests it was asked for. */
-interface Failure {
+/** What one extractor had to say about the requests it was asked for. */
+interface Outcome {
   readonly asked: readonly RequestState[];
-  readonly error: unknown;
+  /** What it warned of, by place in `asked`. */
+  readonly warned: readonly (readonly [index: number, warning: Warning])[];
+  /** Set when it failed. */
+  readonly failure?: { readonly error: unknown };
 }
 
 /**
@@ -20,7 +23,7 @@ interface Failure {
  * One that fails leaves its requests without that vector and with a warning.
  */
 export async function extractQueries(run: RunContext): Promise<void> {
-  const running = new Map<string, Promise<Failure | undefined>>();
+  const running = new Map<string, Promise<Outcome>>();
   for (const feature of run.surface.queryFeatures) {
     const inputs = featureInputs(feature.node.planned).flatMap((input) => running.get(input.name) ?? []);
     running.set(
@@ -29,28 +32,32 @@ export async function extractQueries(run: RunContext): Promise<void> {
     );
   }
   // In the order of the config, so that the warnings do not depend on which was done first.
-  const failures = await Promise.all(running.values());
-  for (const [index, failure] of failures.entries()) {
+  const outcomes = await Promise.all(running.values());
+  for (const [place, { asked, warned, failure }] of outcomes.entries()) {
+    const { name, node } = run.surface.queryFeatures[place] as QueryFeature;
+    for (const [index, { code, message, count }] of warned) asked[index]?.warn(code, message, count, { node: name });
     if (failure === undefined) continue;
     run.throwIfFinal(failure.error);
-    const { node } = run.surface.queryFeatures[index] as QueryFeature;
-    for (const state of failure.asked)
-      reportFailure(run.engine, state, node, failure.error, 'RECLOOM_RUN_NODE_FAILED', 'encoding the query');
+    for (const state of asked) reportFailure(run.engine, state, node, failure.error, 'RECLOOM_RUN_NODE_FAILED', 'encoding the query');
   }
   run.deadline.throwIfAborted();
 }
 
-async function extractQuery(run: RunContext, feature: QueryFeature): Promise<Failure | undefined> {
+async function extractQuery(run: RunContext, feature: QueryFeature): Promise<Outcome> {
   const { node, instance } = feature;
   const asked = askedBy(run, node);
-  if (asked.length === 0) return undefined;
+  const warned: [number, Warning][] = [];
+  if (asked.length === 0) return { asked, warned };
   const started = run.engine.services.monotonic();
-  let failure: Failure | undefined;
+  let failure: Outcome['failure'];
   try {
     if (run.deadline.passedAt(started)) throw recloomError('RECLOOM_RUN_TIMEOUT', { name: feature.name, timeoutMs: 0 });
     const { width } = instance;
     const out = { values: new Float32Array(asked.length * width), presence: new Uint8Array(asked.length) };
-    const pending = instance.extract(queryBatch(run, node, asked), out);
+    const pending = instance.extract(
+      { ...queryBatch(run, node, asked), warn: (index, warning) => void warned.push([index, warning]) },
+      out,
+    );
     if (isThenable(pending)) await run.deadline.wait(pending, feature.name, undefined);
     for (const [index, state] of asked.entries()) {
       const vector = out.values.slice(index * width, (index + 1) * width);
@@ -61,10 +68,10 @@ async function extractQuery(run: RunContext, feature: QueryFeature): Promise<Fai
       } else if (presence[0] === 1) state.setQueryVector(feature.name, vector);
     }
   } catch (error) {
-    failure = { asked, error };
+    failure = { error };
   }
   run.time(feature, started);
-  return failure;
+  return { asked, warned, ...(failure === undefined ? {} : { failure }) };
 }
 
 /** The requests that bring something the extractor asks for, or a vector that it is made of. */
