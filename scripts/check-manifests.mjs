@@ -23,6 +23,7 @@ const codeFiles = [
   ...['dist', 'src'].flatMap((folder) => [
     `!${folder}/**/*.test.*`,
     `!${folder}/**/*.fixture.*`,
+    `!${folder}/**/*.test-support.*`,
     `!${folder}/**/test-*`,
     `!${folder}/**/test-support`,
   ]),
