@@ -266,7 +266,8 @@ class ExportRun {
     const isKept = new Uint8Array(candidates.length);
     for (const place of kept) isKept[place] = 1;
     for (let place = 0; place < candidates.length; place++) if (found.has(candidates[place] as number)) isKept[place] = 1;
-    const places = Int32Array.from(candidates.keys()).filter((place) => isKept[place] === 1);
+    const places = new Int32Array(kept.length + found.size);
+    for (let place = 0, next = 0; place < candidates.length; place++) if (isKept[place] === 1) places[next++] = place;
     const itemRows = new Int32Array(places.length + added.length);
     const labels = new Float32Array(itemRows.length);
     for (let index = 0; index < itemRows.length; index++) {
