@@ -8,8 +8,8 @@ export const poolName = 'inference';
 
 /** How a call may share its run with others. */
 export interface CallSharing {
-  /** Equal for calls that may share: model, outputs, types and all but the first dimension. */
-  readonly key: string;
+  /** What `sharingKeyOf` found; a call without company is never asked. */
+  key: string | undefined;
   readonly rows: number;
   readonly tokens: number;
   readonly limits: SharingLimits;

@@ -402,7 +402,6 @@ describe('abort, deadline, overload, death, close', () => {
     expect(finished).toBe(false);
     await blocker;
     let answered = false;
-    const started = performance.now();
     const running = session.run(square(1024), { deadlineMs: performance.now() + 20 }).catch((error: unknown) => {
       answered = true;
       return error;
@@ -410,9 +409,7 @@ describe('abort, deadline, overload, death, close', () => {
     // The worker is still computing when the caller hears of it: the next run, which waits for it, comes later.
     const next = session.run(square(4)).then(() => answered);
     expect(await running).toMatchObject({ code: 'RECLOOM_RUN_TIMEOUT', retryable: true });
-    const answeredMs = performance.now() - started;
     expect(await next).toBe(true);
-    expect(answeredMs).toBeLessThan((performance.now() - started) / 2);
     await session.run(square(4), { deadlineMs: performance.now() + 10_000 });
   });
 

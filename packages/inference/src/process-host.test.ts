@@ -156,6 +156,18 @@ describe('models in a child process', () => {
     expect((await session.run(square(4)))['y']?.dims).toEqual([4, 4]);
   });
 
+  it('does not kill a child for a run that waits behind one that is wanted', async () => {
+    const { service, children } = await open({ limits: { overdueMs: 0 } });
+    const session = await service.load({ file: busy });
+    // Quick runs first, so that a second run may be handed to the busy child.
+    for (let run = 0; run < 3; run++) await session.run(square(4));
+    const [child] = children();
+    const wanted = session.run(square(1024));
+    await expect(session.run(square(4), { deadlineMs: performance.now() + 20 })).rejects.toMatchObject({ code: 'RECLOOM_RUN_TIMEOUT' });
+    expect((await wanted)['y']?.dims).toEqual([1024, 1024]);
+    expect(children()).toContain(child);
+  });
+
   it('leaves no orphan when the host is killed in the middle of a run', async () => {
     const script = `
       const { createInference } = await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)});

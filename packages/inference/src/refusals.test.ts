@@ -199,14 +199,14 @@ describe('limits', () => {
       module,
       `import ort from ${JSON.stringify(require.resolve('onnxruntime-node'))};
        const create = async (source, options) => {
-         if (source.length > 400) await new Promise((resolve) => setTimeout(resolve, ${isolation === 'thread' ? 3500 : 60_000}));
+         if (source.length > 400) await new Promise((resolve) => setTimeout(resolve, ${isolation === 'thread' ? 7000 : 60_000}));
          return ort.InferenceSession.create(source, options);
        };
        export default { env: ort.env, Tensor: ort.Tensor, InferenceSession: { create } };`,
     );
     const [{ startThread }, { startProcess }] = await Promise.all([import('./thread-host.js'), import('./process-host.js')]);
     const start = isolation === 'thread' ? startThread : startProcess;
-    const limits = { loadTimeoutMs: isolation === 'thread' ? 1500 : 3000 };
+    const limits = { loadTimeoutMs: isolation === 'thread' ? 3000 : 8000 };
     const service = createInferenceOn(
       { [isolation]: (events: never) => start(events, { runtimeModule: module }) },
       { workers: 1, isolation, limits },

@@ -158,6 +158,19 @@ describe('shared runs', () => {
     expect(runs.slice(1).map(rowsOf)).toEqual([8, 4]);
   });
 
+  it('calls that wait for company hold up no other calls of their model', async () => {
+    const { service, runs } = open();
+    const session = await service.load({ file: mlp, batching: { rows: 8, waitMs: 10_000 } });
+    // Known to be quick, so that a second run may be handed to the busy worker.
+    for (let call = 0; call < 3; call++) await session.run(tensor(9, 50, () => 1));
+    runs.length = 0;
+    const first = session.run(tensor(9, 50, () => 1));
+    const patient = [session.run(tensor(1, 50, () => 1)), session.run(tensor(1, 50, () => 1))];
+    const large = session.run(tensor(10, 50, () => 1));
+    await Promise.all([first, large, ...patient]);
+    expect(runs.map(rowsOf)).toEqual([9, 10, 2]);
+  });
+
   it('a call that is aborted or late leaves the run before it starts; the others are answered', async () => {
     const { service, runs } = open();
     const busy = await service.load({ file: await write('busy.onnx', busyModel) });

@@ -44,29 +44,33 @@ export function isShareable(opened: OpenedModel): boolean {
 }
 
 /** How a call may share: undefined when its tensors do not have one number of rows, have none, or are over the budget. */
-export function sharingOf(
-  modelKey: string,
-  feeds: Readonly<Record<string, InferenceTensor>>,
-  outputs: readonly string[],
-  limits: SharingLimits,
-): CallSharing | undefined {
+export function sharingOf(feeds: Readonly<Record<string, InferenceTensor>>, limits: SharingLimits): CallSharing | undefined {
   let rows: number | undefined;
   let length = 1;
-  let key = `${modelKey}|${outputs.join('\n')}`;
   for (const name in feeds) {
-    const feed = feeds[name] as InferenceTensor;
-    const first = feed.dims[0];
+    const { dims } = feeds[name] as InferenceTensor;
+    const first = dims[0];
     if (first === undefined || first === 0 || (rows !== undefined && first !== rows)) return undefined;
     rows = first;
-    const second = feed.dims[1];
-    if (second !== undefined && second > length) length = second;
-    key += `|${name}:${feed.type}`;
-    for (let place = 1; place < feed.dims.length; place++) key += `,${feed.dims[place]}`;
+    length = Math.max(length, dims[1] ?? 1);
   }
   if (rows === undefined) return undefined;
   // Tokens count where a budget for them is set; a wide row of numbers is no text.
   const tokens = limits.tokens === Number.POSITIVE_INFINITY ? 0 : rows * length;
-  return rows > limits.rows || tokens > limits.tokens ? undefined : { key, rows, tokens, limits };
+  return rows > limits.rows || tokens > limits.tokens ? undefined : { key: undefined, rows, tokens, limits };
+}
+
+/** Equal for calls that may share a run: model, outputs, types and all but the first dimension. Undefined for a call that shares none. */
+export function sharingKeyOf({ sharing, model, outputs, feeds }: Call): string | undefined {
+  if (sharing === undefined || sharing.key !== undefined) return sharing?.key;
+  let key = `${model.request.key}|${outputs.join('\n')}`;
+  for (const name in feeds) {
+    const { type, dims } = feeds[name] as InferenceTensor;
+    key += `|${name}:${type}`;
+    for (let place = 1; place < dims.length; place++) key += `,${dims[place]}`;
+  }
+  sharing.key = key;
+  return key;
 }
 
 /** The tensors of calls one below the other, in new memory. A single call's own are given as they are. */

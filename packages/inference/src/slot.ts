@@ -29,6 +29,8 @@ export interface OpenTask extends TaskBase {
   /** Who asked; absent when another worker is given the model for its waiting calls. */
   settle: { resolve(opened: OpenedModel): void; reject(error: unknown): void } | undefined;
   timer: NodeJS.Timeout | undefined;
+  /** It took too long, and whoever asked was told. */
+  abandoned: boolean;
 }
 
 export interface RunTask extends TaskBase {
@@ -46,4 +48,9 @@ export function hasRoom(slot: Slot, model: PoolModel): boolean {
   let window = windowOf(model);
   for (const task of slot.inFlight.values()) window = Math.min(window, task.kind === 'open' ? 1 : windowOf(task.model));
   return slot.inFlight.size < window;
+}
+
+/** Nobody waits for it: its calls have their answers, or its loading took too long. */
+export function isAbandoned(task: Task): boolean {
+  return task.kind === 'open' ? task.abandoned : task.calls.every((call) => call.answered);
 }

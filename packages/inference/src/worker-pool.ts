@@ -8,8 +8,8 @@ import type { ModelHost, StartModelHost } from './model-host.js';
 import { createPoolMetrics, type PoolMetrics } from './pool-metrics.js';
 import { noteRun, type PoolModel } from './pool-model.js';
 import { fromPlainError, type OpenedModel, type WorkerMessage } from './protocol.js';
-import { isShareable, joinFeeds, type SharingLimits, sharingOf, splitOutputs } from './sharing.js';
-import { createSlot, hasRoom, type OpenTask, type RunTask, type Slot, type Task } from './slot.js';
+import { isShareable, joinFeeds, type SharingLimits, sharingKeyOf, sharingOf, splitOutputs } from './sharing.js';
+import { createSlot, hasRoom, isAbandoned, type OpenTask, type RunTask, type Slot, type Task } from './slot.js';
 
 export interface WorkerPoolOptions {
   /** How many workers may run at once. */
@@ -113,7 +113,7 @@ export class WorkerPool {
         return reject(recloomError('RECLOOM_RUN_OVERLOADED', { what: 'The inference queue' }));
       }
       const feeds = run.feeds();
-      const sharing = run.sharing && model.shareable ? sharingOf(model.request.key, feeds, outputs, run.sharing) : undefined;
+      const sharing = run.sharing && model.shareable ? sharingOf(feeds, run.sharing) : undefined;
       const call: Call = {
         id: this.#nextId++,
         model,
@@ -206,13 +206,16 @@ export class WorkerPool {
     }
   }
 
-  /** Kills the worker of a task that does not end, where that is possible. */
+  /** Kills the worker of a task that nobody waits for and that does not end, where that is possible; not while somebody waits for another task of it. */
   #limit(task: Task, milliseconds: number): void {
-    const { host } = task.slot;
+    const { slot } = task;
+    const { host } = slot;
     if (host?.kill === undefined || task.overdue !== undefined) return;
     task.overdue = setTimeout(() => {
-      // What waits before it in the same inbox is no fault of it: the worker is stuck either way.
-      if (task.slot.inFlight.has(task.id)) host.kill?.();
+      task.overdue = undefined;
+      if (!slot.inFlight.has(task.id)) return;
+      if ([...slot.inFlight.values()].every(isAbandoned)) host.kill?.();
+      else this.#limit(task, Math.max(100, milliseconds));
     }, milliseconds);
     task.overdue.unref();
   }
@@ -231,12 +234,16 @@ export class WorkerPool {
     clearTimeout(this.#company);
     this.#company = undefined;
     const waiting = new Set<PoolModel>();
-    const judged = new Set<string>();
+    const judged = new Set<string | undefined>();
     const now = this.#options.clock.monotonic();
     let flushAtMs = Number.POSITIVE_INFINITY;
     for (let place = 0; place < this.#queue.size; ) {
       const call = this.#queue.at(place) as Call;
-      const slot = waiting.has(call.model) || (call.sharing && judged.has(call.sharing.key)) ? undefined : this.#slotFor(call.model);
+      if (waiting.has(call.model) || (judged.size > 0 && judged.has(sharingKeyOf(call)))) {
+        place++;
+        continue;
+      }
+      const slot = this.#slotFor(call.model);
       if (slot === undefined) {
         waiting.add(call.model);
         place++;
@@ -245,7 +252,7 @@ export class WorkerPool {
       const { calls, full, oldestMs } = this.#companyOf(call, place);
       if (slot.inFlight.size > 0 && call.sharing !== undefined && !full && oldestMs + call.sharing.limits.waitMs > now) {
         // An idle worker takes what there is; a busy one is given a run when it is full or its first call has waited enough.
-        judged.add(call.sharing.key);
+        judged.add(sharingKeyOf(call));
         flushAtMs = Math.min(flushAtMs, oldestMs + call.sharing.limits.waitMs);
         place++;
         continue;
@@ -268,7 +275,7 @@ export class WorkerPool {
     let full = rows >= sharing.limits.rows || tokens >= sharing.limits.tokens;
     for (let next = place + 1; next < this.#queue.size && !full; next++) {
       const other = this.#queue.at(next) as Call;
-      if (other.sharing?.key !== sharing.key) continue;
+      if (other.sharing === undefined || sharingKeyOf(other) !== sharingKeyOf(call)) continue;
       full = rows + other.sharing.rows > sharing.limits.rows || tokens + other.sharing.tokens > sharing.limits.tokens;
       if (full) break;
       calls.push(other);
@@ -384,11 +391,13 @@ export class WorkerPool {
       handedMs: this.#options.clock.monotonic(),
       settle,
       timer: undefined,
+      abandoned: false,
       overdue: undefined,
     };
     task.timer = setTimeout(
       () => {
         this.#failOpening(task, recloomError('RECLOOM_RUN_LOAD_TIMEOUT', { file: basename(model.request.file), timeoutMs: loadTimeoutMs }));
+        task.abandoned = true;
         // The loading itself cannot be stopped in a thread; when it ends, the worker forgets the model.
         this.#limit(task, 0);
       },

@@ -30,8 +30,8 @@ function runsUnderWay(session: InferenceSession, oneByOne: boolean): number {
   return oneByOne ? 4 * parallel + 4 : 2 * parallel + 1;
 }
 
-/** Texts tokenised before other work of the host gets its turn. */
-const textsPerTurn = 32;
+/** Longest tokenising in milliseconds before other work of the host gets its turn: a short title takes 0.03, the longest text about 1. */
+const turnMs = 0.5;
 
 /** Characters read per token that may be kept: more than any word piece has, so that only what would be cut anyway is not read. */
 const charactersPerToken = 64;
@@ -133,9 +133,11 @@ export class TextEncoder {
   async #tokenize(texts: readonly string[], signal: AbortSignal): Promise<Int32Array[]> {
     const { maxTokens } = this.#settings;
     const tokens: Int32Array[] = [];
+    let turnEnds = performance.now() + turnMs;
     for (const text of texts) {
-      if (tokens.length % textsPerTurn === textsPerTurn - 1) {
+      if (performance.now() >= turnEnds) {
         await new Promise((resolve) => setImmediate(resolve));
+        turnEnds = performance.now() + turnMs;
       }
       if (signal.aborted) throw recloomError('RECLOOM_RUN_ABORTED', {}, { cause: signal.reason });
       tokens.push(this.#tokenizer.encode(cut(text, maxTokens * charactersPerToken), maxTokens));
