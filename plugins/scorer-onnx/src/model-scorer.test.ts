@@ -110,4 +110,65 @@ describe('columns', () => {
     expect([...(await scored(scorer, candidateBatch({ rows: [[0, 1, 2, 3]] })))]).toEqual([3, 34, 1500, 0]);
     await scorer.dispose?.();
   });
+
+  it('repeats what there is once per request beside every row, when the graph wants it so', async () => {
+    await folder.write(
+      'pairs.onnx',
+      writeModel({
+        inputs: [
+          { name: 'vector', dims: ['rows', 2] },
+          { name: 'query', dims: ['rows', 2] },
+        ],
+        outputs: [{ name: 'y', dims: ['rows', 1] }],
+        nodes: [
+          { operator: 'Mul', inputs: ['vector', 'query'], outputs: ['product'] },
+          { operator: 'ReduceSum', inputs: ['product', 'axes'], outputs: ['y'], attributes: { keepdims: 1 } },
+        ],
+        constants: [{ name: 'axes', dims: [1], values: BigInt64Array.of(1n) }],
+      }),
+    );
+    const scorer = await open(
+      { model: 'pairs.onnx', inputs: { vector: { embedding: 'text' }, query: { queryEmbedding: 'text' } } },
+      { features: [featureMatrix('text', 2, [1, 1, 10, 1, 5, 5, 2, 3])] },
+    );
+    const batch = candidateBatch({
+      rows: [[0, 1], [], [2, 3, 0]],
+      requests: [{ queryVectors: { text: [1, 100] } }, {}, { queryVectors: { text: [2, 0] } }],
+    });
+    expect([...(await scored(scorer, batch))]).toEqual([101, 110, 10, 4, 2]);
+    await scorer.dispose?.();
+  });
+});
+
+describe('a model that looks at all candidates of a request together', () => {
+  it('sees those of one request only, when `batching` is off', async () => {
+    await folder.write(
+      'listwise.onnx',
+      writeModel({
+        inputs: [{ name: 'x', dims: ['rows', 1] }],
+        outputs: [{ name: 'y', dims: ['rows', 1] }],
+        nodes: [
+          { operator: 'ReduceSum', inputs: ['x', 'axes'], outputs: ['sum'], attributes: { keepdims: 1 } },
+          { operator: 'Div', inputs: ['x', 'sum'], outputs: ['y'] },
+        ],
+        constants: [{ name: 'axes', dims: [1], values: BigInt64Array.of(0n) }],
+      }),
+    );
+    const options = { model: 'listwise.onnx', inputs: { x: { columns: ['feature.a'] } } };
+    const batch = candidateBatch({
+      rows: [
+        [0, 1],
+        [2, 3],
+      ],
+      columns: { 'feature.a': [1, 3, 2, 2] },
+    });
+    const apart = await open({ ...options, batching: false });
+    const [first, second] = await Promise.all([scored(apart, batch), scored(apart, batch)]);
+    expect([...first]).toEqual([0.25, 0.75, 0.5, 0.5]);
+    expect([...second]).toEqual([...first]);
+    const together = await open(options);
+    expect([...(await scored(together, batch))]).toEqual([0.125, 0.375, 0.25, 0.25]);
+    await apart.dispose?.();
+    await together.dispose?.();
+  });
 });
