@@ -212,7 +212,7 @@ describe('limits', () => {
       { workers: 1, isolation, limits },
     );
     services.push(service);
-    const quick = await service.load({ file: await write('quick.onnx', scaleModel) });
+    const quick = await service.load({ file: await write('quick.onnx', scaleModel), device: 'cpu' });
     const slow = await write('slow.onnx', {
       ...scaleModel,
       initializers: [
@@ -220,7 +220,7 @@ describe('limits', () => {
         { name: 'unused', dims: [200], values: new Float32Array(200) },
       ],
     });
-    await expect(service.load({ file: slow })).rejects.toMatchObject({ code: 'RECLOOM_RUN_LOAD_TIMEOUT', retryable: true });
+    await expect(service.load({ file: slow, device: 'cpu' })).rejects.toMatchObject({ code: 'RECLOOM_RUN_LOAD_TIMEOUT', retryable: true });
     const { y } = await quick.run({ x: { type: 'float32', dims: [1, 3], data: Float32Array.of(1, 1, 1) } });
     expect([...(y?.data ?? [])]).toEqual([2, 3, 4]);
   });
