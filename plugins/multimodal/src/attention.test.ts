@@ -130,7 +130,7 @@ describe('Attention', () => {
       .forEach((value, at) => expect(value).toBeCloseTo(reference.flatMap((row) => row ?? [])[at] as number, 6));
   });
 
-  it('says so when nothing it learns holds for other people', async () => {
+  it('says so when nothing it learns holds for other items', async () => {
     // Two features that are the same: no weights are better than others.
     const { text, history } = plantedShop();
     const twin = { ...text, name: 'twin' };

@@ -31,8 +31,8 @@ export interface AttentionFit {
 }
 
 const stepsPerCheck = 50;
-/** Of those people every so many is held out, to say when to stop. */
-const heldOutShare = 10;
+/** One item of so many is held out, to say when to stop. */
+const heldOutShare = 5;
 const heldOutPairs = 512;
 const heldOutNegatives = 256;
 
@@ -91,7 +91,7 @@ interface Catalogue {
 
 /**
  * Learns the gates from pairs of items that one person chose against items drawn at random, by the softmax loss over
- * cosines (InfoNCE: van den Oord 2018) and Adam (Kingma and Ba 2015); ends when pairs of held-out people say so. State:
+ * cosines (InfoNCE: van den Oord 2018) and Adam (Kingma and Ba 2015); ends when pairs of items it never saw say so. State:
  * `gates`, all zero when nothing was learned, which makes the weights those of the options.
  */
 export async function fitAttention(context: AttentionFit): Promise<ComponentState> {
@@ -99,17 +99,17 @@ export async function fitAttention(context: AttentionFit): Promise<ComponentStat
   const modalities = modalitiesOf(features, options.weights);
   const width = sharedWidth(modalities);
   const catalogue = catalogueOf(modalities, width, features, history.itemCount);
-  const { learning, heldOut } = peopleOf(history, catalogue, options, random, warn);
+  const { people, learning, heldOut } = peopleOf(history, catalogue, options, random, warn);
   const gates = new Gates(modalities, width);
-  const found = learning.length + heldOut.length;
-  if (found < options.minimumPeople || heldOut.length === 0 || modalities.length < 2) {
-    if (modalities.length > 1) warn(littleBehaviour(found, options.minimumPeople));
+  if (people < options.minimumPeople || learning.length === 0 || heldOut.length === 0 || modalities.length < 2) {
+    if (modalities.length > 1) warn(littleBehaviour(people, options.minimumPeople));
     return stateOf(gates.values, width);
   }
-  const items = [...new Set(learning.flatMap((person) => [...person]))].sort((one, other) => one - other);
+  const items = itemsOf(learning);
+  const heldOutItems = itemsOf(heldOut);
   const draws = createRandomStream(random.integer(2 ** 31));
   const checks = Array.from({ length: heldOutPairs }, () => pairOf(heldOut, draws));
-  const checkNegatives = Array.from({ length: heldOutNegatives }, () => items[draws.integer(items.length)] as number);
+  const checkNegatives = Array.from({ length: heldOutNegatives }, () => heldOutItems[draws.integer(heldOutItems.length)] as number);
   const loss = new ContrastiveLoss(catalogue, options.temperature);
   const start = loss.of(gates, checks, checkNegatives, undefined);
   let best = start;
@@ -138,10 +138,10 @@ export async function fitAttention(context: AttentionFit): Promise<ComponentStat
   if (best === start) {
     warn({
       code: 'MULTIMODAL_NOTHING_LEARNED',
-      message: 'No weights per item explained the pairs of held-out people better than the same weights for all; those are used.',
+      message: 'No weights per item explained pairs of items that were held out better than the same weights for all; those are used.',
     });
   }
-  return stateOf(bestValues, width, { people: found, before: start, after: best });
+  return stateOf(bestValues, width, { people, before: start, after: best });
 }
 
 /** The softmax loss of pairs against shared negatives, with its gradient by the gates. */
@@ -359,15 +359,21 @@ export function catalogueOf(
   return { modalities, width, directions, presence };
 }
 
-/** The different items of people with two or more, in two parts. */
+/**
+ * The different items of people, in two parts that share no item: what the gates learn from, and what says when to stop. Held
+ * out are items and not people: gates that know items by heart explain other people's pairs of them too. People with fewer
+ * than two items of a part are not in it.
+ */
 function peopleOf(
   history: HistoryStore,
   catalogue: Catalogue,
   options: AttentionOptions,
   random: RandomStream,
   warn: (warning: Warning) => void,
-): { readonly learning: readonly Int32Array[]; readonly heldOut: readonly Int32Array[] } {
+): { readonly people: number; readonly learning: readonly Int32Array[]; readonly heldOut: readonly Int32Array[] } {
   const counted = typeMask(history.typeNames, options.eventTypes, () => warn(unknownType()));
+  const draws = createRandomStream(random.integer(2 ** 31));
+  const isHeldOut = Uint8Array.from({ length: history.itemCount }, () => (draws.integer(heldOutShare) === 0 ? 1 : 0));
   const known = (row: number): boolean => {
     for (let place = 0; place < catalogue.modalities.length; place++) {
       if (catalogue.presence[row * catalogue.modalities.length + place] === 1) return true;
@@ -376,7 +382,6 @@ function peopleOf(
   };
   const learning: Int32Array[] = [];
   const heldOut: Int32Array[] = [];
-  const first = random.integer(heldOutShare);
   let people = 0;
   for (let user = 0; user < history.userCount; user++) {
     const items = new Set<number>();
@@ -385,9 +390,19 @@ function peopleOf(
       if ((counted === undefined || counted[history.types[event] as number] === 1) && known(row)) items.add(row);
     }
     if (items.size < 2) continue;
-    (people++ % heldOutShare === first ? heldOut : learning).push(Int32Array.from(items).sort());
+    people++;
+    const rows = Int32Array.from(items).sort();
+    const apart = rows.filter((row) => isHeldOut[row] === 1);
+    const kept = rows.filter((row) => isHeldOut[row] === 0);
+    if (kept.length > 1) learning.push(kept);
+    if (apart.length > 1) heldOut.push(apart);
   }
-  return { learning, heldOut };
+  return { people, learning, heldOut };
+}
+
+/** The different items of some people, ascending. */
+function itemsOf(people: readonly Int32Array[]): readonly number[] {
+  return [...new Set(people.flatMap((person) => [...person]))].sort((one, other) => one - other);
 }
 
 /** Two different items of one person, both drawn evenly. */
