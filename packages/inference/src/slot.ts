@@ -44,7 +44,7 @@ export function createSlot(): Slot {
 }
 
 /** Whether a worker may be handed one run more of a model. Nothing waits behind a model that is being loaded, or behind long runs. */
-export function hasRoom(slot: Slot, model: PoolModel): boolean {
+function hasRoom(slot: Slot, model: PoolModel): boolean {
   let window = windowOf(model);
   for (const task of slot.inFlight.values()) window = Math.min(window, task.kind === 'open' ? 1 : windowOf(task.model));
   return slot.inFlight.size < window;
@@ -53,4 +53,24 @@ export function hasRoom(slot: Slot, model: PoolModel): boolean {
 /** Nobody waits for it: its calls have their answers, or its loading took too long. */
 export function isAbandoned(task: Task): boolean {
   return task.kind === 'open' ? task.abandoned : task.calls.every((call) => call.answered);
+}
+
+/** The worker that has the model and least to do, if it may be handed more. */
+export function slotFor(slots: readonly Slot[], model: PoolModel): Slot | undefined {
+  let best: Slot | undefined;
+  for (const slot of slots) {
+    if (slot.models.get(model) !== 'open' || !hasRoom(slot, model)) continue;
+    if (best === undefined || slot.inFlight.size < best.inFlight.size) best = slot;
+  }
+  return best;
+}
+
+/** Where a model is opened next: an idle worker, then a place for a new one, then the worker with the least to do. */
+export function slotToOpen(slots: readonly Slot[], model: PoolModel): Slot | undefined {
+  const cost = (slot: Slot): number => (slot.host === undefined ? 0.5 : slot.inFlight.size);
+  let best: Slot | undefined;
+  for (const slot of slots) {
+    if (!slot.models.has(model) && (best === undefined || cost(slot) < cost(best))) best = slot;
+  }
+  return best;
 }

@@ -9,7 +9,7 @@ import { createPoolMetrics, type PoolMetrics } from './pool-metrics.js';
 import { noteRun, type PoolModel } from './pool-model.js';
 import { fromPlainError, type OpenedModel, type WorkerMessage } from './protocol.js';
 import { isShareable, joinFeeds, type SharingLimits, sharingKeyOf, sharingOf, splitOutputs } from './sharing.js';
-import { createSlot, hasRoom, isAbandoned, type OpenTask, type RunTask, type Slot, type Task } from './slot.js';
+import { createSlot, isAbandoned, type OpenTask, type RunTask, type Slot, slotFor, slotToOpen, type Task } from './slot.js';
 
 export interface WorkerPoolOptions {
   /** How many workers may run at once. */
@@ -89,7 +89,7 @@ export class WorkerPool {
   open(model: PoolModel): Promise<OpenedModel> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(recloomError('RECLOOM_RUN_CLOSED', {}));
-      this.#open(model, this.#slotToOpen(model) as Slot, { resolve, reject });
+      this.#open(model, slotToOpen(this.#slots, model) as Slot, { resolve, reject });
     });
   }
 
@@ -243,13 +243,13 @@ export class WorkerPool {
         place++;
         continue;
       }
-      const slot = this.#slotFor(call.model);
+      const slot = slotFor(this.#slots, call.model);
       if (slot === undefined) {
         waiting.add(call.model);
         place++;
         continue;
       }
-      const { calls, full, oldestMs } = this.#companyOf(call, place);
+      const { calls, full, oldestMs } = this.#queue.companyOf(place);
       if (slot.inFlight.size > 0 && call.sharing !== undefined && !full && oldestMs + call.sharing.limits.waitMs > now) {
         // An idle worker takes what there is; a busy one is given a run when it is full or its first call has waited enough.
         judged.add(sharingKeyOf(call));
@@ -263,28 +263,6 @@ export class WorkerPool {
     if (flushAtMs < Number.POSITIVE_INFINITY) this.#company = setTimeout(() => this.#dispatch(), Math.max(1, Math.ceil(flushAtMs - now)));
     for (const model of waiting) this.#ensureOpen(model);
     this.#considerSpreading(waiting);
-  }
-
-  /** The calls that share a run with one, itself first, and whether no further one would fit. */
-  #companyOf(call: Call, place: number): { readonly calls: readonly Call[]; readonly full: boolean; readonly oldestMs: number } {
-    const { sharing } = call;
-    if (sharing === undefined) return { calls: [call], full: true, oldestMs: call.arrivedMs };
-    const calls = [call];
-    let { rows, tokens } = sharing;
-    let oldestMs = call.arrivedMs;
-    let full = rows >= sharing.limits.rows || tokens >= sharing.limits.tokens;
-    for (let next = place + 1; next < this.#queue.size && !full; next++) {
-      const other = this.#queue.at(next) as Call;
-      if (other.sharing === undefined || sharingKeyOf(other) !== sharingKeyOf(call)) continue;
-      full = rows + other.sharing.rows > sharing.limits.rows || tokens + other.sharing.tokens > sharing.limits.tokens;
-      if (full) break;
-      calls.push(other);
-      rows += other.sharing.rows;
-      tokens += other.sharing.tokens;
-      oldestMs = Math.min(oldestMs, other.arrivedMs);
-      full = rows >= sharing.limits.rows || tokens >= sharing.limits.tokens;
-    }
-    return { calls, full, oldestMs };
   }
 
   #hand(calls: readonly Call[], slot: Slot): void {
@@ -319,30 +297,10 @@ export class WorkerPool {
     if (slot.inFlight.size === 0) slot.host?.keepAlive(false);
   }
 
-  /** The worker that has the model and least to do, if it may be handed more. */
-  #slotFor(model: PoolModel): Slot | undefined {
-    let best: Slot | undefined;
-    for (const slot of this.#slots) {
-      if (slot.models.get(model) !== 'open' || !hasRoom(slot, model)) continue;
-      if (best === undefined || slot.inFlight.size < best.inFlight.size) best = slot;
-    }
-    return best;
-  }
-
-  /** Where a model is opened next: an idle worker, then a place for a new one, then the worker with the least to do. */
-  #slotToOpen(model: PoolModel): Slot | undefined {
-    const cost = (slot: Slot): number => (slot.host === undefined ? 0.5 : slot.inFlight.size);
-    let best: Slot | undefined;
-    for (const slot of this.#slots) {
-      if (!slot.models.has(model) && (best === undefined || cost(slot) < cost(best))) best = slot;
-    }
-    return best;
-  }
-
   /** A model that waits and that no worker has (the last one died) is opened again. */
   #ensureOpen(model: PoolModel): void {
     if (this.#slots.some((slot) => slot.models.has(model))) return;
-    const slot = this.#slotToOpen(model);
+    const slot = slotToOpen(this.#slots, model);
     if (slot !== undefined) this.#open(model, slot, undefined);
   }
 
@@ -376,7 +334,7 @@ export class WorkerPool {
       const [, ...others] = slot.inFlight.values();
       behind ||= others.some((task) => task.kind === 'run' && task.model === model && waited(task.handedMs));
     }
-    const slot = behind && !this.#closed ? this.#slotToOpen(model) : undefined;
+    const slot = behind && !this.#closed ? slotToOpen(this.#slots, model) : undefined;
     if (slot !== undefined) this.#open(model, slot, undefined);
   }
 
@@ -437,7 +395,10 @@ export class WorkerPool {
 
   #finishOpening(task: OpenTask, message: WorkerMessage): void {
     const { slot, model, settle } = task;
-    if (message.kind === 'opened') {
+    if (message.kind === 'failed') {
+      // Who waited for one that took too long has been told.
+      if (!task.abandoned) this.#failOpening(task, fromPlainError(message.error));
+    } else if (message.kind === 'opened') {
       if (!slot.models.has(model)) {
         // Given up meanwhile: too late, or nobody uses it any more.
         slot.host?.post({ kind: 'release', key: model.request.key });
@@ -452,7 +413,7 @@ export class WorkerPool {
         model.request = { ...model.request, sha256: message.model.sha256 };
       }
       settle?.resolve(message.model);
-    } else if (message.kind === 'failed') this.#failOpening(task, fromPlainError(message.error));
+    }
   }
 
   /** A model could not be opened: whoever asked hears of it, and so do its waiting calls when no worker has it. */
