@@ -44,7 +44,7 @@ const pictures = {
   bicycle: {
     file: 'bicycle.jpg',
     alt: 'A bicycle, tilted, on a green background',
-    note: 'the same treatment; the model never saw a picture of this thing while it was trained',
+    note: 'mirrored, tilted, faded, on another background; the model never saw a picture of this thing while it was trained',
   },
 };
 const combinations = [
@@ -182,7 +182,8 @@ async function demo() {
         version,
         snapshotId: report.snapshotId,
         counts: { items: prepared.length },
-        components: report.components.map(({ name, reference, milliseconds, reused }) => ({ name, reference, milliseconds, reused })),
+        components: report.components.length,
+        kept: report.components.some(({ name, reused }) => name === 'image' && reused),
         buildMs: report.milliseconds,
         totalMs,
         sections,

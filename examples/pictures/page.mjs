@@ -6,26 +6,26 @@ const plural = (count, one) => `${count} ${one}${count === 1 ? '' : 's'}`;
 
 /** What the sources of the config mean to a reader. */
 const sourceNames = {
-  meaning: 'meaning',
-  looks: 'looks',
-  words: 'words',
   alike: 'meaning and looks',
+  words: 'words of the label',
   lookalike: 'looks',
   related: 'meaning and looks',
 };
 
+/** A cosine as a bar and a number; a match of words, which has no upper bound, by its place. */
+function evidence({ name, rank, score }) {
+  const what = text(sourceNames[name] ?? name);
+  if (name === 'words') return `<li><span class="chip">word</span><span class="hidden">${what}, place ${rank}</span></li>`;
+  const share = Math.round(Math.max(0, Math.min(1, score)) * 100);
+  return `<li title="${what}: cosine ${score.toFixed(2)}, place ${rank} of its source"><span class="bar ${text(name)}" aria-hidden="true"><span style="width:${share}%"></span></span><span class="hidden">${what}, cosine </span>${score.toFixed(2)}</li>`;
+}
+
 function tile(item, place) {
-  const sources = item.sources
-    .map(
-      ({ name, rank }) =>
-        `<li><span class="dot ${text(name)}" aria-hidden="true"></span>${text(sourceNames[name] ?? name)}<span class="rank"> №&nbsp;${rank}</span></li>`,
-    )
-    .join('');
   return `<li class="tile"><span class="place" aria-hidden="true">${place}</span>
-<img src="${item.picture}" alt="" width="96" height="96">
+<img src="${item.picture}" alt="" width="72" height="72">
 <h4>${text(item.label)}</h4><p class="group">${text(item.group)}</p>
-${item.reason === '' ? '' : `<p class="reason">${text(item.reason)}</p>`}
-<ul class="sources" aria-label="proposed by">${sources}</ul></li>`;
+<ul class="sources" aria-label="proposed by">${item.sources.map(evidence).join('')}</ul>
+${item.reason === '' ? '' : `<p class="reason">${text(item.reason)}</p>`}</li>`;
 }
 
 function answerOf(answer, formatDuration) {
@@ -36,11 +36,12 @@ function answerOf(answer, formatDuration) {
 <p class="timing">answered in ${text(formatDuration(answer.milliseconds))}${answer.devices.length === 0 ? '' : `, models on ${text(answer.devices.join(', '))}`}</p>`;
 }
 
-function question({ words, picture, alt, note, shares }) {
+function question({ words, name, picture, alt, note, shares }) {
   const parts = [];
   if (picture !== undefined) parts.push(`<img class="asked" src="${picture}" alt="${text(alt)}" width="128" height="128">`);
   const lines = [];
   if (words !== undefined) lines.push(`<p class="words">“${text(words)}”</p>`);
+  if (name !== undefined) lines.push(`<p class="words">${text(name)}</p>`);
   if (note !== undefined) lines.push(`<p class="note">${text(note)}</p>`);
   if (shares !== undefined) {
     const share = Math.round(shares.text * 100);
@@ -89,19 +90,21 @@ section>p{color:var(--soft);max-width:74ch;margin:0 0 16px}
 .asked{border-radius:14px;border:1px solid var(--line);background:#fff;object-fit:contain}
 .share{height:8px;border-radius:4px;background:var(--looks);overflow:hidden;margin-top:6px;max-width:150px}
 .share span{display:block;height:100%;background:var(--meaning)}
-.tiles{list-style:none;margin:0;padding:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:10px}
-.tile{position:relative;text-align:center;padding:8px 4px;border-radius:12px;min-width:0}
+.tiles{list-style:none;margin:0;padding:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(96px,1fr));gap:6px}
+@media (min-width:1080px){.tiles{grid-template-columns:repeat(8,minmax(0,1fr))}}
+.tile{position:relative;text-align:center;padding:8px 2px;border-radius:12px;min-width:0}
 .tile:first-child{background:var(--tint)}
 .tile img{width:72px;height:72px;object-fit:contain}
-.tile h4{font-size:.86rem;line-height:1.25;margin:4px 0 0;overflow-wrap:anywhere}
+.tile h4{font-size:.78rem;line-height:1.3;margin:4px 0 0;overflow-wrap:break-word;hyphens:auto}
 .group{font-size:.75rem;color:var(--soft);margin:0}
-.reason{font-size:.75rem;margin:4px 0 0;line-height:1.3}
+.reason{font-size:.72rem;color:var(--soft);margin:3px 0 0;line-height:1.3}
 .place{position:absolute;left:8px;top:6px;font-size:.75rem;color:var(--soft);font-variant-numeric:tabular-nums}
-.sources{list-style:none;margin:4px 0 0;padding:0;font-size:.72rem;color:var(--soft)}
-.rank{white-space:nowrap}
-.dot{display:inline-block;width:8px;height:8px;border-radius:50%;margin-right:4px;background:var(--meaning)}
-.dot.looks,.dot.lookalike{background:var(--looks)}.dot.words{background:var(--words)}
-.dot.alike,.dot.related{background:linear-gradient(90deg,var(--meaning) 50%,var(--looks) 50%)}
+.sources{list-style:none;margin:4px 0 0;padding:0;font-size:.75rem;color:var(--soft);font-variant-numeric:tabular-nums;display:flex;gap:6px;justify-content:center;align-items:center;flex-wrap:wrap}
+.bar{display:inline-block;width:36px;height:6px;border-radius:3px;background:var(--line);overflow:hidden;vertical-align:middle;margin-right:4px}
+.bar span{display:block;height:100%;background:linear-gradient(90deg,var(--meaning),var(--looks))}
+.bar.lookalike span{background:var(--looks)}
+.chip{background:var(--words);color:var(--card);border-radius:6px;padding:1px 5px;font-size:.7rem}
+.hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .timing{font-size:.78rem;color:var(--soft);margin:10px 0 0;text-align:right}
 .warning{background:var(--warnpaper);color:var(--warn);border-radius:10px;padding:8px 12px;font-size:.86rem;margin:0 0 12px}
 .groups{list-style:none;margin:0;padding:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(230px,1fr));gap:12px}
@@ -126,16 +129,16 @@ export function renderPage(page) {
 <title>Recloom: a catalogue of pictures</title><style>${style}</style></head><body>
 <header class="top"><h1>${formatCount(page.counts.items)} pictures, found by what they mean and how they look</h1>
 <p class="lead">One pipeline file wires a text model, an image model and a keyword index. Nobody tagged anything: keywords are not indexed, and both models run on this machine, on the CPU, off the event loop.</p>
-<ul class="facts"><li><b>${text(formatDuration(page.buildMs))}</b><span>to read, embed and publish</span></li>
+<ul class="facts"><li><b>${text(formatDuration(page.buildMs))}</b><span>${page.kept ? 'to build; vectors of pictures seen before are kept' : 'to read, embed and publish'}</span></li>
 <li><b>${text(formatDuration(median))}</b><span>a search, median of this page</span></li>
 <li><b>384</b><span>numbers per label and per picture, one space</span></li>
 <li><b>0</b><span>requests to a network</span></li></ul></header>
 <main>
 <section aria-labelledby="words"><h2 id="words">By words</h2>
-<p>The words of these searches are in hardly any label. The label’s meaning counts most, what the picture shows adds to it, and the words of the label are a third witness.</p>
+<p>Their words are in hardly any label. What a label means counts most, what its picture shows adds to it (the bar is the cosine of the two together), and a word of the search in the label is a third witness (the chip).</p>
 ${sections.text.map((one) => row(question({ words: one.text }), answer(one.answer))).join('\n')}</section>
 <section aria-labelledby="picture"><h2 id="picture">By a picture</h2>
-<p>None of these pictures is in the catalogue.</p>
+<p>Three files that are not in the catalogue.</p>
 ${sections.picture.map((one) => row(question({ ...one.query }), answer(one.answer))).join('\n')}</section>
 <section aria-labelledby="both"><h2 id="both">By both</h2>
 <p>Words and a picture in one search, with weights the caller sends along.</p>
@@ -145,7 +148,7 @@ ${row(question({ words: sections.broken.text, note: 'and a file that ends after 
 <p>By looks alone, and by looks and meaning together.</p>
 ${sections.like
   .map((one) => {
-    const asked = question({ picture: one.item.picture, alt: one.item.label, words: one.item.label });
+    const asked = question({ picture: one.item.picture, alt: '', name: one.item.label });
     return row(asked, `<h3>by its looks</h3>${answer(one.looks)}<h3>by looks and meaning</h3>${answer(one.both)}`);
   })
   .join('\n')}</section>
@@ -153,7 +156,7 @@ ${sections.like
 <p>Found while the catalogue was built: pictures whose vectors are nearly the same. A list can keep the first of each group.</p>
 ${twins(sections.twins)}</section>
 </main>
-<footer><p>Snapshot <code>${text(page.snapshotId)}</code> · Recloom ${text(page.version)} · ${plural(page.components.length, 'fitted component')} · made in ${text(formatDuration(page.totalMs))}.</p>
+<footer><p>Snapshot <code>${text(page.snapshotId)}</code> · Recloom ${text(page.version)} · ${plural(page.components, 'fitted component')} · made in ${text(formatDuration(page.totalMs))}.</p>
 <p>The image model is small (7.6 MB) and not CLIP. It saw most of these very pictures while it was trained, so this page flatters it; honest figures, on pictures it never saw, are in docs/guide/pictures.md.</p>
 <p>Pictures: Fluent Emoji, © Microsoft, MIT, from <code>@lobehub/fluent-emoji-3d</code>. Labels: <code>emojibase-data</code>, © Miles Johnson, MIT.</p></footer>
 </body></html>
