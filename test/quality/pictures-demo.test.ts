@@ -4,7 +4,7 @@ import { formatProblems, validatePipeline } from '@recloom/core';
 import { isRecloomError } from '@recloom/plugin-api';
 import { describe, expect, it } from 'vitest';
 import { renderPage } from '../../examples/pictures/page.mjs';
-import { readItems } from '../../examples/pictures/prepare.mjs';
+import { prepare, readItems } from '../../examples/pictures/prepare.mjs';
 import { root } from './emoji-data.js';
 
 const pixel = 'data:image/png;base64,AA==';
@@ -59,6 +59,8 @@ describe('the catalogue of the picture demo', () => {
   });
 
   it('is described by a config without a problem, in which no keyword is indexed', async () => {
+    // The config is checked against the file that the demo prepares.
+    prepare();
     const config = join(root, 'examples/pictures/shop.yaml');
     const problems = await validatePipeline(config).then(
       () => '',
