@@ -250,12 +250,23 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
    * find them at once. Resolves when the next request sees them.
    */
   async upsertItems(items: readonly ItemInput[]): Promise<void> {
-    const engine = this.#open();
+    let engine = this.#open();
     for (const item of items) {
       if (typeof item?.id !== 'string' || item.id.length === 0) throw recloomError('RECLOOM_RUN_REQUEST', { why: 'an item needs an "id"' });
     }
     await applyItems(engine, items);
     for (const item of items) this.#itemLog.set(item.id, { ...this.#itemLog.get(item.id), ...item });
+    // A reload that began before they stood in the log opens an engine without them.
+    for (;;) {
+      await this.#reloading?.catch(() => undefined);
+      if (this.#closed || this.#engine === engine) return;
+      engine = this.#engine;
+      // As the log has them now: another call may have changed them since.
+      await applyItems(
+        engine,
+        items.map(({ id }) => this.#itemLog.get(id) as ItemInput),
+      );
+    }
   }
 
   /** The models that components run, and what runs them now: a device that failed has been given up for another. */

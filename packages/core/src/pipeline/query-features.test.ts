@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { datasetFromArrays } from '../data/dataset-from-arrays.js';
 import { openPipeline } from '../open-pipeline.js';
 import { type FeatureBehaviour, featurePlugin, rowsOf } from './feature-plugin.test-support.js';
-import type { Pipeline } from './pipeline.js';
+import { Pipeline } from './pipeline.js';
 
 const dataset = () =>
   datasetFromArrays({
@@ -127,6 +127,36 @@ describe('features of features', () => {
     await Promise.all([pipeline.upsertItems([{ id: 'b', title: 'old' }]), pipeline.upsertItems([{ id: 'b', title: 'newer' }])]);
     expect(matrix(pipeline, 'text')[1]).toEqual([5, 1]);
     expect(matrix(pipeline, 'both')[1]).toEqual([5, 1]);
+    await pipeline.close();
+  });
+
+  it('gives a change that a reload overtakes to the new engine as well', async () => {
+    const behaviour: FeatureBehaviour = { calls: [] };
+    const [old, fresh] = [await open(behaviour), await open(behaviour)];
+    const seen: number[] = [];
+    const pipeline = new Pipeline({
+      engine: old.engine,
+      store: undefined,
+      close: () => old.close(),
+      reopen: async (log) => {
+        seen.push(log.items.length);
+        await new Promise((resolve) => setTimeout(resolve, 60));
+        return fresh.engine;
+      },
+    });
+    behaviour.words = async (batch, out) => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const column = batch.columns['text']?.[0];
+      out.presence[0] = 1;
+      out.values.set([column?.type === 'text' ? (column.values[0] ?? '').length : 0, 1]);
+    };
+    const changed = pipeline.upsertItems([{ id: 'new', title: 'brandnew' }]);
+    const reloaded = pipeline.reload();
+    await Promise.all([changed, reloaded]);
+    expect(seen, 'the reload began before the change was done').toEqual([0]);
+    expect(pipeline.engine).toBe(fresh.engine);
+    expect(pipeline.item('new')).toMatchObject({ title: 'brandnew' });
+    expect(matrix(pipeline, 'text')[4]).toEqual([8, 1]);
     await pipeline.close();
   });
 

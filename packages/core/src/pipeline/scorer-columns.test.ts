@@ -1,5 +1,6 @@
-import { isRecloomError, type RecloomError } from '@recloom/plugin-api';
+import { definePlugin, defineScorer, isRecloomError, type RecloomError } from '@recloom/plugin-api';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { datasetFromArrays } from '../data/dataset-from-arrays.js';
 import { openPipeline } from '../open-pipeline.js';
 import { validatePipeline } from '../validate-pipeline.js';
@@ -108,6 +109,61 @@ describe('further columns of a scorer', () => {
     expect(answer.warnings).toContainEqual(
       expect.objectContaining({ code: 'RECLOOM_RUN_TIMEOUT', at: expect.objectContaining({ node: 'never' }) }),
     );
+    await pipeline.close();
+  });
+
+  it('of a request that failed are not given to the next while a scorer may still write into them', async () => {
+    const late = defineScorer({
+      id: 'late',
+      summary: 'Writes after a while, whether anybody still waits or not.',
+      options: z.strictObject({}),
+      capabilities: {},
+      stateVersion: 1,
+      create: () => ({
+        score: (_batch, out) => new Promise<void>((resolve) => setTimeout(() => resolve(void out.fill(5)), 20)),
+      }),
+    });
+    const broken = defineScorer({
+      id: 'broken',
+      summary: 'Fails.',
+      options: z.strictObject({}),
+      capabilities: {},
+      stateVersion: 1,
+      create: () => ({ score: () => Promise.reject(new TypeError('no')) }),
+    });
+    const patient = defineScorer({
+      id: 'patient',
+      summary: 'Writes at once and is done after a while.',
+      options: z.strictObject({}),
+      capabilities: {},
+      stateVersion: 1,
+      create: () => ({
+        score: (_batch, out) => {
+          out.fill(7);
+          return new Promise<void>((resolve) => setTimeout(resolve, 60));
+        },
+      }),
+    });
+    const pipeline = await openPipeline(
+      {
+        format: '1.0',
+        name: 'unit',
+        data: { now: 'data' },
+        components: {
+          popular: { use: 'test/counts' },
+          late: { use: 'own/late' },
+          broken: { use: 'own/broken' },
+          patient: { use: 'own/patient' },
+        },
+        surfaces: {
+          first: { sources: ['popular'], scorers: ['late', { use: 'broken', onError: 'fail' }] },
+          second: { sources: ['popular'], scorers: ['patient'], value: 'score.patient' },
+        },
+      },
+      { plugins: [testPlugin(), definePlugin({ apiVersion: 1, id: 'own', components: [late, broken, patient] })], dataset: dataset() },
+    );
+    await expect(pipeline.recommend({ surface: 'first', limit: 3 })).rejects.toMatchObject({ code: 'RECLOOM_RUN_REQUIRED_FAILED' });
+    expect(await values(pipeline, { surface: 'second' })).toEqual([7, 7, 7]);
     await pipeline.close();
   });
 

@@ -34,12 +34,10 @@ export async function runBatch<Result>(
     const results = new Array<Result>(states.length);
     for (const group of groupByGrant(states)) {
       const run = new RunContext(engine, surface, group, options, deadline);
-      try {
-        const finished = await finish(run, await scoredCandidates(run));
-        for (const [index, state] of group.entries()) results[states.indexOf(state)] = finished[index] as Result;
-      } finally {
-        run.release();
-      }
+      const finished = await finish(run, await scoredCandidates(run));
+      for (const [index, state] of group.entries()) results[states.indexOf(state)] = finished[index] as Result;
+      // Not after a failure: a scorer that nobody waits for any more may still write into its columns.
+      run.release();
     }
     return results;
   } finally {

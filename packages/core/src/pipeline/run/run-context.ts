@@ -50,7 +50,7 @@ export class RunContext {
         : { proposedBy: [], removedBy: undefined, scores: {}, value: undefined, placeByValue: undefined, rankers: [] };
   }
 
-  /** Gives the scratch memory back; nothing of it may be used afterwards. */
+  /** Gives the scratch memory back; nothing of it may be used afterwards, by a component that is late either. */
   release(): void {
     for (const set of this.#sets) this.engine.giveSet(set);
     this.#sets.length = 0;
