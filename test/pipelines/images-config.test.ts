@@ -27,7 +27,7 @@ function picturePlugin(calls: string[] = []): PluginDefinition {
         summary: 'The first byte of a picture.',
         options: z.strictObject({}),
         needs: { images: imageReaderToken },
-        inputs: { image: itemField({ types: ['image'], description: 'a picture' }) },
+        inputs: { image: itemField({ types: ['image', 'text'], description: 'a picture' }) },
         capabilities: { modality: 'image', scopes: ['item', 'query'] },
         stateVersion: 1,
         create: ({ deps, warn }) => ({
@@ -36,7 +36,8 @@ function picturePlugin(calls: string[] = []): PluginDefinition {
             calls.push(batch.scope);
             const column = batch.columns['image']?.[0];
             for (let row = 0; row < batch.count; row++) {
-              const given = batch.requests?.[row]?.image ?? (column?.type === 'image' ? column.values[row] : null);
+              const given =
+                batch.requests?.[row]?.image ?? (column?.type === 'image' || column?.type === 'text' ? column.values[row] : null);
               if (given === null || given === undefined) continue;
               try {
                 const bytes = typeof given === 'string' ? await deps.images.read(given, { maximumBytes: 8 }, batch.signal) : given;
@@ -135,6 +136,13 @@ test('a folder that the config allows is read by the next build, and so is a pic
   const pipeline = await openPipeline(shop.config, { plugins: [picturePlugin()] });
   expect((await pipeline.search({ image: 'data:,b', limit: 5 })).items.map((item) => item.id)).toEqual(['i01', 'i04']);
   await pipeline.close();
+
+  // A field of texts that a component takes for pictures is one.
+  await writeFile(shop.config, yaml('').replace('photo: image }', 'photo: text }'));
+  expect(await reused()).toEqual({ photo: false, popular: false });
+  expect(await reused()).toEqual({ photo: true, popular: true });
+  await shop.write('a.png', 'caaaa');
+  expect(await reused()).toEqual({ photo: false, popular: true });
 
   const items = await pictureShop(`images: { directories: ["${outside.directory}"] }`);
   await writeFile(items.file('items.csv'), `sku,title,price,category,photo\ni01,Thing,1.5,kitchen,${outside.file('outside.png')}\n`);

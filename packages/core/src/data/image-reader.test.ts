@@ -162,6 +162,49 @@ describe('data URIs', () => {
     );
   });
 
+  it('cuts no escape, character, group or padding in two where a stretch ends', async () => {
+    const reader = createImageReader(settings);
+    const picture = Buffer.from(Uint8Array.from({ length: 700_001 }, (_, index) => (index * 31) % 256));
+    const base64 = picture.toString('base64');
+    const escaped = `%${picture.toString('hex').match(/../g)?.join('%')}`;
+    for (const shift of [0, 1, 2]) {
+      // The stretches are a multiple of 4 characters, so each form is shifted by what is before it.
+      const before = 'x'.repeat(shift);
+      for (const [uri, expected] of [
+        [`data:,${before}${escaped}`, Buffer.concat([Buffer.from(before), picture])],
+        [`data:;base64,${' '.repeat(shift)}${base64.replace(/.{77}/g, '$&\r\n')}${'\n'.repeat(300_000)}`, picture],
+        [`data:;base64,${' '.repeat(shift)}${base64.replaceAll('A', '%41').replaceAll('=', '%3D')}`, picture],
+        [`data:,${'x'.repeat((1 << 18) - 3 + shift)}\u{1f600}!`, Buffer.from(`${'x'.repeat((1 << 18) - 3 + shift)}\u{1f600}!`)],
+      ] as const) {
+        const read = await reader.read(uri, { maximumBytes: 2_000_000 }, signal);
+        expect(Buffer.compare(read, expected), uri.slice(0, 20)).toBe(0);
+      }
+    }
+    const halves = [`${base64.slice(0, 1000)}=${base64.slice(1000)}`, `${base64}A`];
+    for (const half of halves)
+      expect(await codeOf(reader.read(`data:;base64,${half}`, { maximumBytes: 2_000_000 }, signal))).toBe('REFUSED');
+  });
+
+  it('lets the host work on, however the bytes are written', async () => {
+    const reader = createImageReader(settings);
+    const picture = Buffer.alloc(3_000_000, 65);
+    for (const uri of [
+      `data:,${'%41'.repeat(picture.length)}`,
+      `data:;base64,${picture.toString('base64').replace(/.{4}/g, '$&\n')}`,
+      `data:;base64,${'%51%55%46%42'.repeat(picture.length / 3)}`,
+    ]) {
+      let turns = 0;
+      const count = (): void => {
+        turns++;
+        next = setImmediate(count);
+      };
+      let next = setImmediate(count);
+      expect(Buffer.compare(await reader.read(uri, { maximumBytes: picture.length }, signal), picture)).toBe(0);
+      clearImmediate(next);
+      expect(turns).toBeGreaterThan(uri.length / (1 << 18) / 2);
+    }
+  });
+
   it('gives back many megabytes, in stretches, and stops between them', async () => {
     const picture = Uint8Array.from({ length: 1_500_001 }, (_, index) => (index * 31) % 256);
     const reader = createImageReader(settings);

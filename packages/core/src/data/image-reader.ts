@@ -77,33 +77,52 @@ async function readDataUri(reference: string, maximumBytes: number, signal: Abor
   if (comma < 0 || comma > 1_000) throw refused('the data URI has no data');
   const isBase64 = /;\s*base64\s*$/i.test(reference.slice(0, comma));
   const begin = comma + 1;
-  if (!isBase64) {
-    if (reference.length - begin > maximumBytes * 3) throw tooLarge(maximumBytes);
-    return checkLength(percentDecoded(reference.slice(begin)), maximumBytes);
-  }
-  let text = reference.slice(begin);
-  if (text.includes('%')) text = Buffer.from(percentDecoded(text)).toString('latin1');
-  // Where lines are broken, they are so from the beginning: the rest of a long text need not be looked through.
-  if (/\s/.test(text.slice(0, 200)) || /\s$/.test(text.slice(-1))) text = text.replace(/\s+/g, '');
-  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
-  const characters = text.length - padding;
-  const length = Math.floor((characters * 3) / 4);
-  if (length > maximumBytes) throw tooLarge(maximumBytes);
-  const bytes = new Uint8Array(length);
+  const most = isBase64 ? Math.ceil(((reference.length - begin) * 3) / 4) : (reference.length - begin) * 3;
+  const bytes = new Uint8Array(Math.min(maximumBytes, most));
   let written = 0;
-  for (let at = 0; at < characters; at += decodeStretch) {
-    if (at > 0) {
+  const take = (part: Uint8Array): void => {
+    if (written + part.length > maximumBytes) throw tooLarge(maximumBytes);
+    bytes.set(part, written);
+    written += part.length;
+  };
+  // What a stretch cuts in two waits for the next.
+  let escape = '';
+  let base64 = '';
+  for (let at = begin; at < reference.length; at += decodeStretch) {
+    if (at > begin) {
       await new Promise<void>((resolve) => setImmediate(resolve));
       signal.throwIfAborted();
     }
-    const stretch = text.slice(at, Math.min(at + decodeStretch, characters));
-    if (!/^[A-Za-z0-9+/_-]*$/.test(stretch)) throw refused('the data URI is not valid base64');
-    const decoded = Buffer.from(stretch, 'base64');
-    bytes.set(decoded, written);
-    written += decoded.length;
+    let text = escape + reference.slice(at, at + decodeStretch);
+    const isLast = at + decodeStretch >= reference.length;
+    const whole = isLast ? text.length : wholeLength(text);
+    escape = text.slice(whole);
+    text = text.slice(0, whole);
+    if (!isBase64) {
+      take(percentDecoded(text));
+      continue;
+    }
+    if (text.includes('%')) text = Buffer.from(percentDecoded(text)).toString('latin1');
+    base64 += /\s/.test(text) ? text.replace(/\s+/g, '') : text;
+    // The last group of four may be padded, so one is always kept for the end.
+    const groups = isLast ? base64.length : Math.max(0, base64.length - (base64.length % 4) - 4);
+    take(base64Decoded(isLast ? base64.replace(/={1,2}$/, '') : base64.slice(0, groups)));
+    base64 = base64.slice(groups);
   }
-  if (characters % 4 === 1 || written !== length) throw refused('the data URI is not valid base64');
-  return checkLength(bytes, maximumBytes);
+  return checkLength(bytes.subarray(0, written), maximumBytes);
+}
+
+/** How much of a text can be decoded before what comes after it is known: no half of an escape or of a character. */
+function wholeLength(text: string): number {
+  const escape = text.lastIndexOf('%');
+  if (escape >= 0 && escape > text.length - 3) return escape;
+  const last = text.charCodeAt(text.length - 1);
+  return last >= 0xd800 && last <= 0xdbff ? text.length - 1 : text.length;
+}
+
+function base64Decoded(text: string): Uint8Array {
+  if (text.length % 4 === 1 || !/^[A-Za-z0-9+/_-]*$/.test(text)) throw refused('the data URI is not valid base64');
+  return Buffer.from(text, 'base64');
 }
 
 function checkLength(bytes: Uint8Array, maximumBytes: number): Uint8Array {
@@ -123,12 +142,21 @@ function percentDecoded(text: string): Uint8Array {
       bytes[length++] = byte;
       continue;
     }
-    const digits = source.toString('latin1', at + 1, at + 3);
-    if (!/^[0-9a-f]{2}$/i.test(digits)) throw refused('the data URI has a "%" that no two digits follow');
-    bytes[length++] = Number.parseInt(digits, 16);
+    const high = hexValue(source[at + 1]);
+    const low = hexValue(source[at + 2]);
+    if (high < 0 || low < 0) throw refused('the data URI has a "%" that no two digits follow');
+    bytes[length++] = high * 16 + low;
     at += 2;
   }
   return bytes.subarray(0, length);
+}
+
+/** What an ASCII digit or letter stands for in hexadecimal; -1 for all else. */
+function hexValue(code: number | undefined): number {
+  if (code === undefined) return -1;
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const letter = code | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 /** The folders that files may be read from, as they are named and as they really are. */
