@@ -3,7 +3,7 @@ import { scoreList } from '../metrics.js';
 import { rankingMetrics } from './ranking.js';
 
 /** Letters as item numbers, so that the lists read like those that were given to the reference implementation. */
-const item = (name: string): number => [...name].reduce((sum, letter) => sum * 256 + letter.charCodeAt(0), 0);
+const item = (name: string): number => Array.from(name).reduce((sum, letter) => sum * 256 + letter.charCodeAt(0), 0);
 const grades = (entries: Record<string, number>): Map<number, number> =>
   new Map(Object.entries(entries).map(([name, grade]) => [item(name), grade]));
 const list = (names: string): number[] => names.split(' ').map(item);
