@@ -244,7 +244,7 @@ def train_trees(data, arguments, path, fixed_rounds=None):
     booster = lightgbm.Booster(parameters, dataset)
     best, rounds, scores, state = -1.0, 0, np.zeros(len(data.validation.labels)), None
     most = fixed_rounds or arguments.rounds
-    step = 5
+    step = 10
     for number in range(1, most + 1):
         booster.update()
         if fixed_rounds or (number % step and number != most):

@@ -147,7 +147,7 @@ describe('exportTraining', () => {
       pipeline: 'little-shop',
       surface: 'home',
       cuts: [{ index: 0, at: '2024-01-11T00:00:00.000Z', until: '2024-01-16T00:00:00.000Z', split: 'train', complete: true }],
-      negatives: { sampled: false, perGroup: 'all', hard: 0, seed: 42 },
+      negatives: { sampled: false, perGroup: 'all', seed: 42 },
     });
     expect(schema.columns.map(({ name, type, role, expression }) => [name, type, role, expression ?? null])).toEqual([
       ['group', 'number', 'group', null],
@@ -457,31 +457,17 @@ describe('the sample of negatives', () => {
     }
     expect(groups[0]).toMatchObject({ candidates: 40, negatives: 39, negatives_kept: 5 });
     expect(report.schema.counts.byCut[0]).toMatchObject({ negatives: 10, negativesLeftOut: 68 });
-    expect(report.schema.negatives).toEqual({ sampled: true, perGroup: 5, hard: 0, seed: 42 });
+    expect(report.schema.negatives).toEqual({ sampled: true, perGroup: 5, seed: 42 });
     expect(itemsOf(rows, '0').filter((item) => item !== 'i05')).not.toEqual(itemsOf(rows, '1').filter((item) => item !== 'i06'));
   });
 
-  it('is of training cuts only, and keeps the hardest on demand', async () => {
-    const later: readonly TestEvent[] = [
-      ...many,
-      ['u1', 'i08', 16],
-      // i30 to i34 sell best.
-      ...Array.from({ length: 5 }, (_, item): TestEvent[] => [
-        ['w', `i${30 + item}`, 3] as const,
-        ['x', `i${30 + item}`, 4] as const,
-      ]).flat(),
-    ];
-    const { rows, groups } = await run(datasetOf(later), {
-      negatives: 3,
-      hardNegatives: 5,
-      cuts: [at(10), at(15)],
-      validationCuts: 1,
-    });
-    const first = rows.filter((row) => row['group'] === '0');
-    expect(first).toHaveLength(9);
-    expect(first.map(({ item }) => item)).toEqual(expect.arrayContaining(['i30', 'i31', 'i32', 'i33', 'i34']));
-    const last = groups.at(-1) as Readonly<Record<string, unknown>>;
-    expect(last).toMatchObject({ split: 'validation', negatives: 38, negatives_kept: 38 });
+  it('is of training cuts only', async () => {
+    const { groups } = await run(datasetOf([...many, ['u1', 'i08', 16]]), { negatives: 3, cuts: [at(10), at(15)], validationCuts: 1 });
+    expect(groups.map((group) => [group['split'], group['negatives'], group['negatives_kept']])).toEqual([
+      ['train', 39, 3],
+      ['train', 39, 3],
+      ['validation', 38, 38],
+    ]);
   });
 
   it('changes with the seed, and not with other users or cuts', async () => {
@@ -563,7 +549,6 @@ describe('options', () => {
     ['no folder', { out: ' ' }, 'must name a folder'],
     ['no negatives', { negatives: 0 }, '"negatives" must be a whole number from 1'],
     ['half a negative', { negatives: 2.5 }, '"negatives"'],
-    ['negative hard negatives', { hardNegatives: -1 }, '"hardNegatives" must be a whole number from 0'],
     ['a negative history', { history: -1 }, '"history" must be a whole number from 0'],
     ['an empty batch', { batch: 0 }, '"batch"'],
     ['a window that is no number', { windowDays: Number.NaN }, '"windowDays"'],

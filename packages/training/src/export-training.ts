@@ -209,7 +209,7 @@ class ExportRun {
         positives: this.#counts.reduce((sum, counts) => sum + counts.positives, 0),
         byCut: this.#counts,
       },
-      negatives: { sampled: negatives !== 'all', perGroup: negatives, hard: options.hardNegatives ?? 0, seed },
+      negatives: { sampled: negatives !== 'all', perGroup: negatives, seed },
       features: this.#features,
       leftOut: { without: options.without ?? [], implied: config.implied },
       options: {
@@ -262,7 +262,7 @@ class ExportRun {
       counts.requestsWithoutPositive++;
       return;
     }
-    const kept = this.#keptNegatives(negatives.subarray(0, negativeCount), cut, user, scored);
+    const kept = this.#keptNegatives(negatives.subarray(0, negativeCount), cut, user);
     const isKept = new Uint8Array(candidates.length);
     for (const place of kept) isKept[place] = 1;
     for (let place = 0; place < candidates.length; place++) if (found.has(candidates[place] as number)) isKept[place] = 1;
@@ -304,19 +304,13 @@ class ExportRun {
   }
 
   /** Places of the negatives that become rows. */
-  #keptNegatives(negatives: Int32Array, cut: Cut, user: LabelledUser, { values }: ScoredCandidates): Int32Array {
+  #keptNegatives(negatives: Int32Array, cut: Cut, user: LabelledUser): Int32Array {
     const { options, seed, dataset } = this.#parts;
-    const { negatives: wanted, hardNegatives = 0 } = options;
+    const wanted = options.negatives;
     if (typeof wanted !== 'number' || cut.split === 'validation') return negatives;
-    const best = negatives
-      .slice()
-      .sort((left, right) => (values[right] as number) - (values[left] as number) || left - right)
-      .subarray(0, hardNegatives);
-    const isHard = new Set(best);
-    const rest = negatives.filter((place) => !isHard.has(place));
     // By the user's id and the instant, so that neither other users nor other cuts change a sample.
     const random = createRandomStream(deriveSeed(seed, `negatives ${cut.atMs} ${dataset.users.idOf(user.userRow)}`));
-    return Int32Array.from([...best, ...samplePlaces(rest, wanted, random)]);
+    return samplePlaces(negatives, wanted, random);
   }
 
   #createTables(pipelineColumns: readonly PipelineColumn[]): Promise<TrainingTables> {
@@ -432,7 +426,6 @@ function checkOptions(options: ExportTrainingOptions): void {
   if (typeof options?.out !== 'string' || options.out.trim() === '') throw refuse('"out" must name a folder');
   const whole: readonly (readonly [string, unknown, number])[] = [
     ['negatives', options.negatives === 'all' ? undefined : options.negatives, 1],
-    ['hardNegatives', options.hardNegatives, 0],
     ['history', options.history, 0],
     ['minimumItemUsers', options.minimumItemUsers, 1],
     ['minimumUserItems', options.minimumUserItems, 1],

@@ -26,8 +26,6 @@ export interface ExportTrainingOptions extends HostOptions {
    * validation cuts keep all, so that figures on them are figures of whole lists.
    */
   readonly negatives?: 'all' | number;
-  /** With a sample: so many more, those that the scorers together (the sum of their `rank()`) hold for the best. Default 0. */
-  readonly hardNegatives?: number;
   /** Components to leave out, above all the model that is to be trained; what depends on them goes too. */
   readonly without?: readonly string[];
   /** Newest events of a history that `groups.parquet` keeps. Default 50. */

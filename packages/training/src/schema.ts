@@ -66,7 +66,7 @@ export interface TrainingSchema {
   readonly columns: readonly TrainingColumn[];
   readonly counts: { readonly rows: number; readonly groups: number; readonly positives: number; readonly byCut: readonly CutCounts[] };
   /** Of training cuts; groups of validation cuts keep all. */
-  readonly negatives: { readonly sampled: boolean; readonly perGroup: number | 'all'; readonly hard: number; readonly seed: number };
+  readonly negatives: { readonly sampled: boolean; readonly perGroup: number | 'all'; readonly seed: number };
   /** Files with item vectors, by extractor. */
   readonly features: readonly { readonly component: string; readonly file: string; readonly cut: number; readonly width: number }[];
   readonly leftOut: { readonly without: readonly string[]; readonly implied: readonly string[] };

@@ -91,7 +91,7 @@ describe('export', () => {
         options: object;
         negatives: object;
       };
-      expect(schema.negatives).toEqual({ sampled: true, perGroup: 2, hard: 4, seed: 7 });
+      expect(schema.negatives).toEqual({ sampled: true, perGroup: 2, seed: 7 });
       expect(schema.options).toMatchObject({
         history: 3,
         graded: true,

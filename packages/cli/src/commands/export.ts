@@ -17,7 +17,6 @@ interface ExportCommandOptions {
   readonly until?: number;
   readonly validationCuts: number;
   readonly negatives: number | 'all';
-  readonly hardNegatives: number;
   readonly without?: readonly string[];
   readonly column?: readonly string[];
   readonly features?: readonly string[];
@@ -63,7 +62,6 @@ export function registerExport(program: Command, host: CommandHost): void {
       command.option('--until <date>', 'use nothing from then on; default: the end of the data', dateOption);
       command.option('--validation-cuts <count>', 'how many of the last cuts are for validation', numberOption, 1);
       command.option('--negatives <count>', 'candidates not taken per training group: all, or a sample', negativesOption, 'all');
-      command.option('--hard-negatives <count>', 'and those the scorers hold for the best', numberOption, 0);
       command.option('--without <names>', 'components to leave out, such as the model under training', listOption);
       command.option(
         '--column <expression>',
@@ -103,7 +101,6 @@ export function registerExport(program: Command, host: CommandHost): void {
         windowDays: options.window,
         validationCuts: options.validationCuts,
         negatives: options.negatives,
-        hardNegatives: options.hardNegatives,
         history: options.history,
         minimumItemUsers: options.minimumItemUsers,
         minimumUserItems: options.minimumUserItems,
