@@ -105,7 +105,9 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
     this.#queries = queries;
     this.#batchImages = options.batchImages ?? (vision.session.provider === 'cpu' ? 1 : 16);
     this.#chunksUnderWay = this.#batchImages === 1 ? decodesOf(options) + readAhead : 2;
-    const identity = JSON.stringify([recipeVersion, vision.sha256, vision.session.provider, preprocessing]);
+    // What decides whether a picture is taken at all belongs to it: a stored one is not decoded again.
+    const { damaged, maximumPixels } = options;
+    const identity = JSON.stringify([recipeVersion, vision.sha256, vision.session.provider, preprocessing, damaged, maximumPixels]);
     this.#storeKey = `image-clip/embedding/1/${createHash('sha256').update(identity).digest('hex')}`;
     this.width = vision.tower.width;
   }

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
+import { createMemoryKeyValueStore } from '@recloom/inference';
 import { type ImageReader, recloomError, type Warning } from '@recloom/plugin-api';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -361,6 +362,27 @@ describe('hostile pictures', () => {
     expect((await embedItems(clip, ['scratched.jpg', 'really-png.jpg', 'cut-short.jpg'])).presence).toEqual([1, 1, 0]);
     expect(warnings.map((warning) => warning.code)).toEqual(['IMAGE_CLIP_DAMAGED']);
     await clip.dispose();
+  });
+
+  it('what was once accepted, for the store, is not when it is told to refuse again', async () => {
+    const store = createMemoryKeyValueStore();
+    // As many as the store is asked for.
+    const references = ['scratched.jpg', ...Array.from({ length: 9 }, (_, index) => `other${index}`)];
+    const images: ImageReader = {
+      read: async (reference) => readFile(join(folder, reference.startsWith('other') ? 'plain.png' : reference)),
+    };
+    for (const [damaged, maximumPixels, expected] of [
+      ['accept', 76_800, [1, 1]],
+      ['refuse', 76_800, [0, 1]],
+      ['accept', 76_799, [0, 0]],
+    ] as const) {
+      const clip = await openClip(
+        { ...limits, storeEmbeddings: true, damaged, maximumPixels },
+        { inference: fakeInference(), images, store },
+      );
+      expect((await embedItems(clip, references)).presence.slice(0, 2), `${damaged} ${maximumPixels}`).toEqual(expected);
+      await clip.dispose();
+    }
   });
 
   it('data URIs whose media type lies', async () => {

@@ -157,7 +157,12 @@ function threeChannels(data: Uint8Array, channels: number): Uint8Array {
   if (channels === 3) return data;
   if (channels !== 1) throw new PictureError('damaged');
   const pixels = new Uint8Array(data.length * 3);
-  for (let place = 0; place < data.length; place++) pixels.fill(data[place] as number, place * 3, place * 3 + 3);
+  for (let place = 0, to = 0; place < data.length; place++, to += 3) {
+    const grey = data[place] as number;
+    pixels[to] = grey;
+    pixels[to + 1] = grey;
+    pixels[to + 2] = grey;
+  }
   return pixels;
 }
 

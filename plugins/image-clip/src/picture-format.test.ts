@@ -40,6 +40,15 @@ describe('the first bytes', () => {
     expect(faultOf(() => sniffPicture(bytes))).toBe(fault);
   });
 
+  it('of a PNG of millions of empty chunks are told soon: well within the time a test has', () => {
+    const chunks = 5_000_000;
+    const bytes = new Uint8Array(12 * (chunks + 1));
+    bytes.set([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+    expect(sniffPicture(bytes)).toBe('png');
+    bytes.set(text('acTL'), 8 + 12 * (chunks - 1) + 4);
+    expect(faultOf(() => sniffPicture(bytes))).toBe('animated');
+  });
+
   it('of anything: a format or a fault, soon, whatever stands in length fields', () => {
     const starts = [
       [],

@@ -4,6 +4,8 @@ import { PictureError } from './picture-fault.js';
 export type PictureFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'gif';
 
 const pngSignature = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
+/** Names of chunks as big-endian numbers. */
+const pngChunks = { acTL: 0x6163544c, IDAT: 0x49444154, IEND: 0x49454e44 } as const;
 const animatedWebpFlag = 0x02;
 const mostBrandBytes = 1024;
 
@@ -85,9 +87,10 @@ function promisedFormat(reference: string): PictureFormat | 'other' | undefined 
 function hasPngAnimation(bytes: Uint8Array): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = pngSignature.length; at + 8 <= bytes.length; ) {
-    const kind = ascii(bytes, at + 4, at + 8);
-    if (kind === 'acTL') return true;
-    if (kind === 'IDAT' || kind === 'IEND') return false;
+    // Compared as numbers: a hostile file may have millions of empty chunks.
+    const kind = view.getUint32(at + 4);
+    if (kind === pngChunks.acTL) return true;
+    if (kind === pngChunks.IDAT || kind === pngChunks.IEND) return false;
     at += 12 + view.getUint32(at);
   }
   return false;
