@@ -147,16 +147,21 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
     const mask = this.#space.maskOf(batch.eligible, aim.excluded);
     const single = this.#singlePoint(aim);
     if (single !== undefined) return this.#similarEnough(this.#space.nearest(single, limit, mask));
-    const { rowCount, width } = this.#space;
-    if (rowCount * width * aim.points.length > mostProducts) {
+    const { width } = this.#space;
+    const rows = rowsOf(mask);
+    if (rows.length * width * aim.points.length > mostProducts) {
       return this.#nearestInPool(aim, limit, mask, batch.signal, turn).then((found) => this.#similarEnough(found));
     }
-    const scores = new Float32Array(rowCount);
-    const rows: number[] = [];
-    this.#combine(aim, undefined, scores);
-    for (let row = 0; row < rowCount; row++) if (mask[row] === 1) rows.push(row);
-    const own = Float32Array.from(rows, (row) => scores[row] as number);
-    return this.#similarEnough(bestOf(Int32Array.from(rows), own, limit));
+    const own = new Float32Array(rows.length);
+    if (rows.length * 2 < mask.length) {
+      // Most rows may not be proposed: only the others are compared.
+      this.#combine(aim, rows, own);
+    } else {
+      const scores = new Float32Array(mask.length);
+      this.#combine(aim, undefined, scores);
+      for (let place = 0; place < rows.length; place++) own[place] = scores[rows[place] as number] as number;
+    }
+    return this.#similarEnough(bestOf(rows, own, limit));
   }
 
   #similarEnough(found: NearestRows): RequestProposals {
@@ -285,6 +290,14 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
       excluded: rows,
     };
   }
+}
+
+/** The rows a mask leaves, ascending. */
+function rowsOf(mask: Uint8Array): Int32Array {
+  const rows = new Int32Array(mask.length);
+  let count = 0;
+  for (let row = 0; row < mask.length; row++) if (mask[row] === 1) rows[count++] = row;
+  return rows.subarray(0, count);
 }
 
 /** A positive number to a power; whole powers by squaring, which is several times faster than `**`. */
