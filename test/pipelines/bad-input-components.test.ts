@@ -1,5 +1,5 @@
 import { type Answer, type Dataset, openPipeline, type Pipeline, readPipelineData } from '@recloom/core';
-import { loggerToken, type RecloomError } from '@recloom/plugin-api';
+import { loggerToken, RecloomError } from '@recloom/plugin-api';
 import { recordingLogger } from '@recloom/testing';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { badInput, codesOf, expectReadableWarning, failureOf } from './support/bad-input.js';
@@ -93,6 +93,12 @@ describe('components', () => {
       });
       expect(answer.items).toHaveLength(5);
     }
+    // Of an error with a code, the answer has the code; its message is for the log.
+    const coded = new RecloomError({ code: 'ODD_BROKEN', message: 'The cupboard is bare.', hint: 'Fill it.' });
+    const { warnings } = await ask('{ sources: { source: 5, popular: 25 } }', { propose: () => Promise.reject(coded) });
+    expect(warnings).toMatchObject([{ code, detail: { cause: 'ODD_BROKEN' } }]);
+    expect(warnings[0]?.message).toBe('"source" failed while proposing and was left out (ODD_BROKEN).');
+    expect(JSON.stringify(warnings)).not.toContain('cupboard');
   });
 
   badInput('component-required', async (code) => {

@@ -168,6 +168,27 @@ describe('models in a child process', () => {
     expect(children()).toContain(child);
   });
 
+  it('kills a child at once when the service is closed and nobody waits for its run', async () => {
+    const said: unknown[] = [];
+    let kills = 0;
+    const service = createInferenceOn(
+      {
+        process: (events) => {
+          const host = startProcess(events);
+          return { ...host, kill: () => (kills++, host.kill?.()) };
+        },
+      },
+      { workers: 1, isolation: 'process', limits: { overdueMs: 3_600_000 }, logger: { warn: (...words) => said.push(words) } },
+    );
+    const session = await service.load({ file: busy });
+    const late = { code: 'RECLOOM_RUN_TIMEOUT' };
+    await expect(session.run(square(2048), { deadlineMs: performance.now() + 50 })).rejects.toMatchObject(late);
+    await service.close();
+    expect(kills).toBe(1);
+    // That was meant: nobody is told of a worker that died.
+    expect(said).toEqual([]);
+  });
+
   it('leaves no orphan when the host is killed in the middle of a run', async () => {
     const script = `
       const { createInference } = await import(${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)});

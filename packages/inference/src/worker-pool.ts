@@ -152,9 +152,15 @@ export class WorkerPool {
     }
   }
 
-  /** Refuses new runs, waits until every call is answered, then ends the workers. */
+  /** Refuses new runs, waits until every call is answered, then ends the workers; a child process whose runs nobody waits for is killed. */
   async close(): Promise<void> {
     this.#closed = true;
+    for (const task of this.#slots.flatMap((slot) => [...slot.inFlight.values()])) {
+      if (!isAbandoned(task)) continue;
+      clearTimeout(task.overdue);
+      task.overdue = undefined;
+      this.#limit(task, 0);
+    }
     if (this.#busy()) {
       await new Promise<void>((resolve) => {
         this.#idle = resolve;
@@ -202,7 +208,7 @@ export class WorkerPool {
       this.#checkIdle();
     } else if (task.kind === 'run' && task.calls.every((other) => other.answered)) {
       task.slot.host?.post({ kind: 'cancel', call: task.id });
-      this.#limit(task, this.#options.overdueMs);
+      this.#limit(task, this.#closed ? 0 : this.#options.overdueMs);
     }
   }
 
@@ -500,7 +506,7 @@ export class WorkerPool {
     if (this.#slots.every((other) => other.host === undefined)) process.off('exit', this.#onProcessExit);
     const ended = this.#ended.get(slot);
     this.#ended.delete(slot);
-    if (ended === undefined) {
+    if (ended === undefined && !(this.#closed && tasks.every(isAbandoned))) {
       this.#metrics.died();
       this.#options.logger?.warn('an inference worker died and is replaced', { calls: calls.length });
     }

@@ -321,9 +321,15 @@ class Planner {
       return;
     }
     const missing = /received undefined/.test(issue.message);
-    if (missing) this.#report('RECLOOM_CFG_MISSING_KEY', { key: issuePath.join('.') || 'with' }, at, 'value', name, node.use);
-    else
-      this.#report('RECLOOM_CFG_TYPE', { key: issuePath.join('.') || 'with', why: plainIssue(issue.message) }, at, 'value', name, node.use);
+    const key = issuePath.join('.') || 'with';
+    if (missing) {
+      this.#report('RECLOOM_CFG_MISSING_KEY', { key }, at, 'value', name, node.use);
+      return;
+    }
+    // Of a union a schema only says that nothing fitted.
+    const expected = issue.message === 'Invalid input' ? expectedWords(schemaAt(definition, issuePath)) : undefined;
+    const why = expected === undefined ? plainIssue(issue.message) : `expected ${expected}`;
+    this.#report('RECLOOM_CFG_TYPE', { key, why }, at, 'value', name, node.use);
   }
 
   #planInputs(name: string, node: ComponentNode, definition: ComponentDefinition, path: ConfigPath): PlannedNode['inputs'] {
@@ -543,13 +549,39 @@ function triedNames(pluginId: string): string {
 
 /** The keys an option mapping allows at a path, from the component's JSON schema. */
 function propertyNames(definition: ComponentDefinition, path: readonly (string | number)[]): readonly string[] {
-  let schema: Record<string, unknown> | undefined = definition.options['~standard'].jsonSchema.input({ target: 'draft-2020-12' });
+  return Object.keys((schemaAt(definition, path)?.['properties'] as Record<string, unknown> | undefined) ?? {});
+}
+
+function schemaAt(definition: ComponentDefinition, path: readonly (string | number)[]): JsonSchema | undefined {
+  let schema: JsonSchema | undefined = definition.options['~standard'].jsonSchema.input({ target: 'draft-2020-12' });
   for (const part of path) {
     const next: unknown =
       typeof part === 'number' ? schema?.['items'] : (schema?.['properties'] as Record<string, unknown> | undefined)?.[part];
-    schema = typeof next === 'object' && next !== null ? (next as Record<string, unknown>) : undefined;
+    schema = typeof next === 'object' && next !== null ? (next as JsonSchema) : undefined;
   }
-  return Object.keys((schema?.['properties'] as Record<string, unknown> | undefined) ?? {});
+  return schema;
+}
+
+type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** What a schema takes, in words: `"cpu", "cuda" or a list of these`; undefined when it does not say. */
+function expectedWords(schema: JsonSchema | undefined): string | undefined {
+  const branches = (schema?.['anyOf'] ?? schema?.['oneOf']) as readonly JsonSchema[] | undefined;
+  if (branches === undefined) return undefined;
+  const words = new Set<string>();
+  for (const branch of branches) for (const word of branchWords(branch, words)) words.add(word);
+  const all = [...words];
+  return all.length < 2 ? all[0] : `${all.slice(0, -1).join(', ')} or ${all.at(-1)}`;
+}
+
+function branchWords(branch: JsonSchema, before: ReadonlySet<string>): readonly string[] {
+  if (Array.isArray(branch['enum'])) return branch['enum'].map((value) => JSON.stringify(value));
+  if ('const' in branch) return [JSON.stringify(branch['const'])];
+  if (branch['type'] === 'array') {
+    const inner = branch['items'] === undefined ? [] : branchWords(branch['items'] as JsonSchema, new Set());
+    return [inner.length > 0 && inner.every((word) => before.has(word)) ? 'a list of these' : 'a list'];
+  }
+  return typeof branch['type'] === 'string' ? [schemaWords[branch['type']] ?? branch['type']] : [];
 }
 
 /** A schema's message without its own jargon: "Invalid input: expected number, received string" → "expected a number, found a text". */
@@ -563,6 +595,7 @@ function plainIssue(message: string): string {
 }
 
 const schemaWords: Readonly<Record<string, string>> = {
+  integer: 'a whole number',
   number: 'a number',
   string: 'a text',
   boolean: 'true or false',

@@ -154,9 +154,15 @@ export class RequestState implements RequestView {
   }
 
   /** Adds a warning; a component that stands in two stages says the same thing once. */
-  warn(code: string, message: string, count?: number, at?: Warning['at']): void {
+  warn(code: string, message: string, count?: number, at?: Warning['at'], detail?: Warning['detail']): void {
     if (this.warnings.some((known) => known.code === code && known.message === message)) return;
-    this.warnings.push({ code, message, ...(count === undefined ? {} : { count }), ...(at === undefined ? {} : { at }) });
+    this.warnings.push({
+      code,
+      message,
+      ...(count === undefined ? {} : { count }),
+      ...(at === undefined ? {} : { at }),
+      ...(detail === undefined ? {} : { detail }),
+    });
   }
 
   /** Whether a component that reads these labels may run for this request; session events stand in for a stored history. */

@@ -493,8 +493,9 @@ export const errorCodes = {
     audience: 'embedder',
   },
   RECLOOM_RUN_NODE_FAILED: {
-    message: ({ name, what }: { name: string; what: string }) => `"${name}" failed while ${what} and was left out.`,
-    hint: 'The cause is in the log; the answer was given without it.',
+    message: ({ name, what, why }: { name: string; what: string; why?: string }) =>
+      `"${name}" failed while ${what} and was left out${why === undefined ? '' : ` (${why})`}.`,
+    hint: 'The code of the cause, where it has one, is in the warning, its message in the log; the answer was given without it.',
     audience: 'plugin author',
     retryable: true,
   },
