@@ -15,6 +15,8 @@ export interface PictureItem {
 export const pictures: string;
 /** The file that `prepare` writes. */
 export const catalogue: string;
+/** Finds the picture of an emoji by its code points (`1F98A`), as an absolute path; undefined where there is none. */
+export function pictureFinder(): (hexcode: string) => string | undefined;
 /** Items as they go into the catalogue, in the order of their ids. */
 export function readItems(): readonly PictureItem[];
 /** Writes the catalogue and gives its items. */

@@ -1,5 +1,5 @@
 // Writes the catalogue of the picture demo: one line per emoji that has a picture. `node examples/pictures/prepare.mjs`
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -14,16 +14,30 @@ export const pictures = join(dirname(require.resolve('@lobehub/fluent-emoji-3d/p
 /** Below the config's cache folder, which is never committed. */
 export const catalogue = join(directory, '.recloom', 'catalogue', 'items.json');
 
+/** The picture of an emoji by its code points; the package and emojibase differ in where they put the variation selector FE0F. */
+export function pictureFinder() {
+  const bare = (code) => code.toLowerCase().replaceAll('-fe0f', '');
+  const files = new Map();
+  for (const file of readdirSync(pictures).sort().reverse()) files.set(bare(file.replace(/\.webp$/, '')), file);
+  const exact = new Set(files.values());
+  return (hexcode) => {
+    const own = `${hexcode.toLowerCase()}.webp`;
+    const file = exact.has(own) ? own : files.get(bare(hexcode));
+    return file === undefined ? undefined : join(pictures, file);
+  };
+}
+
 /** Items as they go into the catalogue, in the order of their ids. */
 export function readItems() {
   const read = (file) => JSON.parse(readFileSync(require.resolve(`emojibase-data/en/${file}`), 'utf8'));
   const { groups, subgroups } = read('messages.json');
   const nameOf = (list) => new Map(list.map(({ order, message }) => [order, message]));
   const [group, subgroup] = [nameOf(groups), nameOf(subgroups)];
+  const pictureOf = pictureFinder();
   return read('data.json')
     .filter((entry) => entry.group !== undefined && entry.group !== componentsGroup)
-    .map((entry) => ({ entry, picture: join(pictures, `${entry.hexcode.toLowerCase()}.webp`) }))
-    .filter(({ picture }) => existsSync(picture))
+    .map((entry) => ({ entry, picture: pictureOf(entry.hexcode) }))
+    .filter(({ picture }) => picture !== undefined)
     .map(({ entry, picture }) => ({
       id: entry.hexcode,
       label: entry.label,

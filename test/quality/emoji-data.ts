@@ -1,9 +1,10 @@
 // The emoji of protocol Q7 (quality of keyword search): documents, queries and what is relevant to them.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { pictureFinder } from '../../examples/pictures/prepare.mjs';
 
 const require = createRequire(import.meta.url);
 /** The repository; paths of pictures are relative to it. */
@@ -65,18 +66,18 @@ export function readEmojiSearch(keep: (document: EmojiDocument) => boolean = () 
     readonly { readonly order: number; readonly message: string }[]
   >;
   const nameIn = (list: typeof groups, order: number | undefined): string => list.find((one) => one.order === order)?.message ?? '';
-  const assets = join(dirname(require.resolve('@lobehub/fluent-emoji-3d/package.json')), 'assets');
+  const pictureOf = pictureFinder();
   const kept = entries
     .filter(({ group }) => group !== undefined && group !== componentsGroup)
     .sort((one, other) => (one.hexcode < other.hexcode ? -1 : 1))
     .map((entry) => {
-      const picture = join(assets, `${entry.hexcode.toLowerCase()}.webp`);
+      const picture = pictureOf(entry.hexcode);
       const document: EmojiDocument = {
         id: entry.hexcode,
         label: entry.label,
         group: nameIn(groups, entry.group),
         subgroup: nameIn(subgroups, entry.subgroup),
-        photo: existsSync(picture) ? relative(root, picture).replaceAll('\\', '/') : null,
+        photo: picture === undefined ? null : relative(root, picture).replaceAll('\\', '/'),
       };
       return { document, tags: entry.tags ?? [] };
     })

@@ -8,10 +8,10 @@ import { type EmojiSearch, heldOutLabels, readEmojiSearch, root } from './emoji-
 
 const help = `Usage: npm run quality -- emoji-search [options]
 
-  --only NAME,NAME   rows of the tables, by name
-  --grid             the variants that were compared as well
-  --text             words only; leaves out the table with pictures
-  --json             one JSON document instead of the tables
+  --only NAME,NAME        rows of the tables, by name
+  --grid                  the variants that were compared as well
+  --part words|pictures   one of the two tables only
+  --json                  one JSON document instead of the tables
 
 emojibase-data 17.0.0, English: 1,914 labels, searched with the 2,553 tags (in lower case) that share no word with any label
 they stand for. NDCG@10 over the full catalogue, mean and standard error over queries, tags never indexed. Options were chosen
@@ -202,7 +202,7 @@ async function main(): Promise<void> {
     options: {
       only: { type: 'string' },
       grid: { type: 'boolean', default: false },
-      text: { type: 'boolean', default: false },
+      part: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -211,6 +211,8 @@ async function main(): Promise<void> {
     console.log(help);
     return;
   }
+  if (values.part !== undefined && values.part !== 'words' && values.part !== 'pictures')
+    throw new Error(`--part is words or pictures, not "${values.part}".`);
   const names = values.only?.split(',');
   const unknown = names?.find((name) => ![...textRows, ...pictureRows].some((row) => row.name === name));
   if (unknown !== undefined) throw new Error(`There is no row "${unknown}". There are: ${textRows.map(({ name }) => name).join(', ')}.`);
@@ -221,11 +223,11 @@ async function main(): Promise<void> {
   };
   const heldOut = heldOutLabels();
   const protocols = [
-    { title: 'Words only', search: readEmojiSearch(), rows: wanted(textRows) },
+    { title: 'Words only', search: readEmojiSearch(), rows: values.part === 'pictures' ? [] : wanted(textRows) },
     {
       title: 'Held-out labels with their pictures',
       search: readEmojiSearch(({ label, photo }) => photo !== null && heldOut.has(label)),
-      rows: values.text ? [] : wanted(pictureRows),
+      rows: values.part === 'words' ? [] : wanted(pictureRows),
     },
   ];
   const tables: object[] = [];
