@@ -33,7 +33,7 @@ export function emptyData(type: InferenceElementType, count: number): InferenceT
 
 /**
  * Checks feeds against what a graph declares: names, types, ranks, fixed dimensions, equal sizes for dimensions of
- * one name, and as many values as the shape says.
+ * one name (those without a name are each for themselves), and as many values as the shape says.
  *
  * @throws RECLOOM_RUN_MODEL_INPUT naming the input, what was expected and what came.
  */
@@ -84,7 +84,7 @@ function checkTensor(input: InferenceTensorInfo, feed: InferenceTensor, sizes: M
     const declared = input.dims[place] ?? -1;
     if (typeof declared === 'number') {
       if (declared >= 0 && declared !== size) throw refuse(`dimension ${place} of the input "${input.name}" is ${declared}, not ${size}`);
-    } else {
+    } else if (declared !== '') {
       const other = sizes.get(declared);
       if (other !== undefined && other !== size) {
         throw refuse(`dimension ${place} of the input "${input.name}" ("${declared}") is ${size} here and ${other} before`);

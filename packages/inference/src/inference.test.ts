@@ -309,6 +309,17 @@ describe('feeds that do not fit', () => {
     await expect(session.run(feeds)).rejects.toMatchObject({ code: 'RECLOOM_RUN_MODEL_INPUT', message: expect.stringMatching(message) });
   });
 
+  it('no two inputs because their unnamed dimensions have different sizes', async () => {
+    const value = (name: string) => ({ name, type: 'float32' as const, dims: [''] });
+    const nodes = [{ operator: 'Mul', inputs: ['rows', 'scale'], outputs: ['y'] }];
+    const file = await write('unnamed.onnx', { inputs: [value('rows'), value('scale')], outputs: [value('y')], nodes });
+    const session = await open().load({ file });
+    expect(session.inputs.map(({ dims }) => dims)).toEqual([[''], ['']]);
+    const vector = (...values: number[]): InferenceTensor => ({ type: 'float32', dims: [values.length], data: Float32Array.from(values) });
+    const { y } = await session.run({ rows: vector(1, 2, 3), scale: vector(10) });
+    expect(y?.data).toEqual(Float32Array.of(10, 20, 30));
+  });
+
   it('two sizes for one dimension, and an output that does not exist', async () => {
     const session = await open().load({ file: await write('types.onnx', typesModel) });
     const row = (size: number): InferenceTensor => ({ type: 'int64', dims: [size], data: new BigInt64Array(size) });

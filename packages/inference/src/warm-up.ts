@@ -9,7 +9,7 @@ const mostValues = 1 << 22;
  * Undefined when an input is of a type that cannot be fed, or would be larger than 4 M values.
  */
 export function zeroFeeds(inputs: readonly InferenceTensorInfo[], rows: number): Record<string, InferenceTensor> | undefined {
-  const rowNames = new Set(inputs.map((input) => input.dims[0]).filter((size) => typeof size === 'string'));
+  const rowNames = new Set(inputs.map((input) => input.dims[0]).filter((size) => typeof size === 'string' && size !== ''));
   const feeds: Record<string, InferenceTensor> = {};
   for (const { name, type, dims } of inputs) {
     const sizes = dims.map((size, place) => {

@@ -16,7 +16,7 @@ export class ServiceContainer {
       if (replaced.has(service.token.id)) continue;
       const binding = this.#container
         .bind(service.token.id)
-        .toResolvedValue(() => service.make())
+        .toResolvedValue(() => service.make((token) => this.get(token.id)))
         .inSingletonScope();
       // A host's own service is the host's to dispose; only our defaults are ended with the pipeline.
       if (service.dispose !== undefined) binding.onDeactivation(service.dispose as (value: unknown) => void | Promise<void>);

@@ -54,10 +54,13 @@ export class MemoryMetrics implements Metrics {
   }
 }
 
+/** Another service of the same container, the host's own or a default. */
+export type FindService = <Value>(token: Token<Value>) => Promise<Value>;
+
 /** How a token gets its value when the host provides none; `dispose` runs when the pipeline closes. */
 export interface ServiceDefault {
   readonly token: Token<unknown>;
-  readonly make: () => unknown;
+  readonly make: (find: FindService) => unknown;
   readonly dispose?: (value: never) => void | Promise<void>;
 }
 
@@ -92,11 +95,13 @@ export function defaultServices(settings: ServiceSettings): readonly ServiceDefa
     },
     {
       token: inferenceToken,
-      make: async () => {
+      make: async (find) => {
         const { createInference } = await import('@recloom/inference');
         const { workers, isolation, queueLimit } = settings.inference;
         return createInference({
           isolation,
+          logger: await find(loggerToken),
+          metrics: await find(metricsToken),
           ...(workers === undefined ? {} : { workers }),
           ...(queueLimit === undefined ? {} : { queueLimit }),
         });
