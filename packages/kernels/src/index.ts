@@ -20,6 +20,7 @@ export {
   type TopRows,
 } from './kernels.js';
 export type { KernelArray } from './memory.js';
+export { type PairsAboveOptions, pairsAbove } from './pairs-above.js';
 export {
   buildWalkGraph,
   freeWalkGraph,

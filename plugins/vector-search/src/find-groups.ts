@@ -1,11 +1,6 @@
-import { type Kernels, kernelsOf } from '@recloom/kernels';
+import { kernelsOf, pairsAbove } from '@recloom/kernels';
 import type { Compute, FeatureMatrix } from '@recloom/plugin-api';
 
-/** Rows whose nearest ones are looked for in one pass, and rows they are compared with in it. */
-const queriesPerPass = 64;
-const rowsPerPass = 4096;
-/** Near duplicates of one row that a pass finds at first; more are looked for as long as all of them were. */
-const firstNeighbours = 8;
 /** Rounding may put the cosine of equal vectors a little below 1. */
 export const roundingSlack = 1e-6;
 
@@ -26,8 +21,8 @@ export interface Groups {
 
 /**
  * Finds all pairs of rows whose cosine is at least the threshold, exactly, and joins them: a group is what pairs connect.
- * Rows that are absent, or have no direction, are in no group. Beside a float32 copy of the vectors that are there it
- * holds no more than one pass finds. The event loop turns after every pass.
+ * Rows that are absent, or have no direction, are in no group. Works on all threads of the pool, beside a float32 copy of
+ * the vectors that are there.
  *
  * @throws RECLOOM_KRN_OUT_OF_MEMORY, and the signal's reason
  */
@@ -37,35 +32,22 @@ export async function findGroups(feature: FeatureMatrix, search: GroupSearch): P
   const { width } = feature;
   const rows = directedRows(feature);
   const parents = Int32Array.from({ length: feature.rowCount }, (_, row) => row);
-  let pairs = 0;
   const memory = kernels.float32(Math.max(1, rows.length * width));
   try {
     const vectors = memory.subarray(0, rows.length * width);
     rows.forEach((row, place) => vectors.set(feature.values.subarray(row * width, (row + 1) * width), place * width));
     kernels.normalizeRows(vectors, width);
-    for (let start = 0; start < rows.length; start += queriesPerPass) {
-      const end = Math.min(rows.length, start + queriesPerPass);
-      const queries = vectors.subarray(start * width, end * width);
-      // Only rows from the queries on: every pair is looked at once.
-      for (let from = start; from < rows.length; from += rowsPerPass) {
-        signal.throwIfAborted();
-        const part = vectors.subarray(from * width, Math.min(rows.length, from + rowsPerPass) * width);
-        const found = nearest(kernels, part, width, queries, threshold - roundingSlack);
-        found.forEach((places, query) => {
-          for (const place of places) {
-            if (from + place <= start + query) continue;
-            pairs++;
-            join(parents, rows[start + query] as number, rows[from + place] as number);
-          }
-        });
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      search.progress(end / rows.length);
-    }
+    const pairs = await pairsAbove(
+      vectors,
+      width,
+      threshold - roundingSlack,
+      (left, right) => join(parents, rows[left] as number, rows[right] as number),
+      { compute, signal, progress: (fraction) => search.progress(fraction) },
+    );
+    return { groups: groupsOf(parents), pairs };
   } finally {
     kernels.free(memory);
   }
-  return { groups: groupsOf(parents), pairs };
 }
 
 /** Rows that are present with finite numbers that are not all zero, ascending. */
@@ -78,19 +60,6 @@ function directedRows({ rowCount, width, values, presence }: FeatureMatrix): Int
     if (squares > 0 && squares < Number.POSITIVE_INFINITY) rows.push(row);
   }
   return Int32Array.from(rows);
-}
-
-/** Per query the places of the part whose dot product reaches `least`. */
-function nearest(kernels: Kernels, part: Float32Array, width: number, queries: Float32Array, least: number): Int32Array[] {
-  const rowCount = part.length / width;
-  return kernels.scanTopKMany(part, width, queries, Math.min(rowCount, firstNeighbours)).map((top, query) => {
-    let found = top;
-    while (found.rows.length < rowCount && (found.scores.at(-1) ?? 0) >= least) {
-      const vector = queries.subarray(query * width, (query + 1) * width);
-      found = kernels.scanTopK(part, width, vector, Math.min(rowCount, found.rows.length * 4));
-    }
-    return found.rows.subarray(0, found.scores.findIndex((score) => score < least) >>> 0);
-  });
 }
 
 /** The smallest row of a row's group so far; paths are halved on the way (Tarjan and van Leeuwen 1984). */
