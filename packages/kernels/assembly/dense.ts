@@ -103,6 +103,114 @@ export function multiplyRows(matrix: usize, rowCount: i32, width: i32, vector: u
   return rowCount;
 }
 
+/** `values`, with `missing` in place of what is not a number. */
+// @ts-ignore: decorator
+@inline
+function present(values: v128, missing: v128): v128 {
+  return v128.bitselect(values, missing, f32x4.eq(values, values));
+}
+
+// @ts-ignore: decorator
+@inline
+function presentValue(value: f32, missing: f32): f32 {
+  return value == value ? value : missing;
+}
+
+/** Four rows of four columns at a time, by a transposition within registers; rows in blocks whose part of the output stays in the cache. */
+export function interleaveColumns(columns: usize, count: i32, width: i32, missing: f32, output: usize): i32 {
+  const stride = <usize>count << 2;
+  const rowBytes = <usize>width << 2;
+  const fillers = f32x4.splat(missing);
+  for (let first = 0; first < count; first += 64) {
+    const end = min(count, first + 64);
+    const whole = first + ((end - first) & ~3);
+    let column = 0;
+    for (; column + 4 <= width; column += 4) {
+      let from = columns + <usize>column * stride + (<usize>first << 2);
+      let to = output + <usize>first * rowBytes + (<usize>column << 2);
+      let row = first;
+      for (; row < whole; row += 4) {
+        const a = present(v128.load(from), fillers);
+        const b = present(v128.load(from + stride), fillers);
+        const c = present(v128.load(from + 2 * stride), fillers);
+        const d = present(v128.load(from + 3 * stride), fillers);
+        const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5);
+        const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+        const abHigh = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+        const cdHigh = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+        v128.store(to, v128.shuffle<f64>(ab, cd, 0, 2));
+        v128.store(to + rowBytes, v128.shuffle<f64>(ab, cd, 1, 3));
+        v128.store(to + 2 * rowBytes, v128.shuffle<f64>(abHigh, cdHigh, 0, 2));
+        v128.store(to + 3 * rowBytes, v128.shuffle<f64>(abHigh, cdHigh, 1, 3));
+        from += 16;
+        to += 4 * rowBytes;
+      }
+      for (; row < end; row++) {
+        store<f32>(to, presentValue(load<f32>(from), missing));
+        store<f32>(to, presentValue(load<f32>(from + stride), missing), 4);
+        store<f32>(to, presentValue(load<f32>(from + 2 * stride), missing), 8);
+        store<f32>(to, presentValue(load<f32>(from + 3 * stride), missing), 12);
+        from += 4;
+        to += rowBytes;
+      }
+    }
+    for (; column < width; column++) {
+      let from = columns + <usize>column * stride + (<usize>first << 2);
+      let to = output + <usize>first * rowBytes + (<usize>column << 2);
+      for (let row = first; row < end; row++) {
+        store<f32>(to, presentValue(load<f32>(from), missing));
+        from += 4;
+        to += rowBytes;
+      }
+    }
+  }
+  return count;
+}
+
+export function combineColumns(
+  columns: usize,
+  count: i32,
+  width: i32,
+  weights: usize,
+  missing: f32,
+  output: usize,
+): i32 {
+  const stride = <usize>count << 2;
+  const fillers = f32x4.splat(missing);
+  let row = 0;
+  // Sixteen rows stay in registers over all columns.
+  for (; row + 16 <= count; row += 16) {
+    let from = columns + (<usize>row << 2);
+    let sum0 = f32x4.splat(0);
+    let sum1 = f32x4.splat(0);
+    let sum2 = f32x4.splat(0);
+    let sum3 = f32x4.splat(0);
+    for (let column = 0; column < width; column++) {
+      const weight = f32x4.splat(load<f32>(weights + (<usize>column << 2)));
+      sum0 = f32x4.add(sum0, f32x4.mul(weight, present(v128.load(from), fillers)));
+      sum1 = f32x4.add(sum1, f32x4.mul(weight, present(v128.load(from, 16), fillers)));
+      sum2 = f32x4.add(sum2, f32x4.mul(weight, present(v128.load(from, 32), fillers)));
+      sum3 = f32x4.add(sum3, f32x4.mul(weight, present(v128.load(from, 48), fillers)));
+      from += stride;
+    }
+    const to = output + (<usize>row << 2);
+    v128.store(to, sum0);
+    v128.store(to, sum1, 16);
+    v128.store(to, sum2, 32);
+    v128.store(to, sum3, 48);
+  }
+  for (; row < count; row++) {
+    let from = columns + (<usize>row << 2);
+    let sum: f32 = 0;
+    for (let column = 0; column < width; column++) {
+      sum += load<f32>(weights + (<usize>column << 2)) * presentValue(load<f32>(from), missing);
+      from += stride;
+    }
+    store<f32>(output + (<usize>row << 2), sum);
+  }
+  return count;
+}
+
 export function gatherRows(matrix: usize, width: i32, rows: usize, count: i32, output: usize): i32 {
   const bytes = <usize>width << 2;
   for (let index = 0; index < count; index++) {

@@ -2,9 +2,11 @@
 export {
   accumulateRows,
   accumulateSparseRows,
+  combineColumns,
   dot,
   gatherDot,
   gatherRows,
+  interleaveColumns,
   multiplyRows,
   normalizeRows,
   sparseDenseDot,

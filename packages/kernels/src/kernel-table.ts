@@ -21,6 +21,10 @@ export interface KernelTable {
   sparseDenseDot(indices: number, values: number, length: number, dense: number): number;
   /** output[r] = dot(matrix[r], vector) for all rows. */
   multiplyRows(matrix: number, rowCount: number, width: number, vector: number, output: number): number;
+  /** output[r * width + c] = columns[c * count + r], or `missing` where that is not a number. */
+  interleaveColumns(columns: number, count: number, width: number, missing: number, output: number): number;
+  /** output[r] = sum over c, in order, of weights[c] * columns[c * count + r], with `missing` for what is not a number. */
+  combineColumns(columns: number, count: number, width: number, weights: number, missing: number, output: number): number;
   /** output[i] = matrix[rows[i]]. */
   gatherRows(matrix: number, width: number, rows: number, count: number, output: number): number;
   /** output[i] = dot(matrix[rows[i]], vector). */
@@ -332,6 +336,8 @@ export const kernelNames: readonly KernelName[] = [
   'sparseDot',
   'sparseDenseDot',
   'multiplyRows',
+  'interleaveColumns',
+  'combineColumns',
   'gatherRows',
   'gatherDot',
   'accumulateRows',

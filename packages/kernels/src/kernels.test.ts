@@ -310,6 +310,43 @@ describe('each kernel against its twin and the definition', () => {
     );
   });
 
+  test('columns become rows, or one sum per row, with the same value for all that is missing', () => {
+    const case_ = fc
+      .record({ rowCount: fc.nat({ max: 150 }), width: fc.integer({ min: 1, max: 11 }), missing: fc.constantFrom(0, -2.5, Number.NaN) })
+      .chain(({ rowCount, width, missing }) =>
+        fc.record({
+          rowCount: fc.constant(rowCount),
+          missing: fc.constant(missing),
+          columns: fc.array(floats(fc.oneof({ weight: 9, arbitrary: real }, { weight: 1, arbitrary: special }), rowCount), {
+            minLength: width,
+            maxLength: width,
+          }),
+          weights: floats(real, width),
+        }),
+      );
+    fc.assert(
+      fc.property(case_, ({ rowCount, missing, columns, weights }) => {
+        const present = (column: Float32Array, row: number): number => {
+          const value = column[row] as number;
+          return Number.isNaN(value) ? missing : value;
+        };
+        const rows = Array.from({ length: rowCount }, (_, row) => row);
+        const table = rows.flatMap((row) => columns.map((column) => present(column, row)));
+        // float32 after every step, as both implementations promise.
+        const sums = rows.map((row) =>
+          columns.reduce((sum, column, index) => Math.fround(sum + Math.fround((weights[index] as number) * present(column, row))), 0),
+        );
+        for (const [, kernels] of both) {
+          const output = new Float32Array(rowCount * columns.length);
+          expect(kernels.interleaveColumns(columns, missing, output)).toBe(output);
+          expect(Array.from(output)).toEqual(table);
+          const combined = kernels.combineColumns(columns, weights, missing, new Float32Array(rowCount));
+          expect(Array.from(combined, (value) => value + 0)).toEqual(sums.map((value) => value + 0));
+        }
+      }),
+    );
+  });
+
   test('gather and accumulate, resident or not', () => {
     fc.assert(
       fc.property(
@@ -398,6 +435,11 @@ describe('arguments that do not fit', () => {
     expect(codeOf(() => kernels.accumulateRows(two, two, Int32Array.of(0), two))).toBe(shape);
     expect(codeOf(() => kernels.sparseDenseDot(Int32Array.of(2), Float32Array.of(1), two))).toBe(shape);
     expect(codeOf(() => kernels.multiplyRows(two, 2, two, two))).toBe(shape);
+    expect(codeOf(() => kernels.interleaveColumns([], 0, two))).toBe(shape);
+    expect(codeOf(() => kernels.interleaveColumns([two, three], 0, new Float32Array(4)))).toBe(shape);
+    expect(codeOf(() => kernels.interleaveColumns([two, two], 0, three))).toBe(shape);
+    expect(codeOf(() => kernels.combineColumns([two, two], three, 0, two))).toBe(shape);
+    expect(codeOf(() => kernels.combineColumns([two, three], two, 0, two))).toBe(shape);
   });
 
   test('an impossible implementation is refused, and a full memory too', () => {

@@ -234,6 +234,27 @@ export class Kernels {
     });
   }
 
+  /**
+   * Columns of equal length side by side as rows (`output`: rows × columns), with `missing` for what is not a number.
+   * @throws RECLOOM_KRN_SHAPE
+   */
+  interleaveColumns(columns: readonly Float32Array[], missing: number, output: Float32Array): Float32Array {
+    return this.#fromColumns(columns, output, output.length / columns.length, (from, count, to) => {
+      this.table.interleaveColumns(from, count, columns.length, missing, to);
+    });
+  }
+
+  /**
+   * Sum of weights[c] * columns[c], row by row, with `missing` for what is not a number: one value per row, as many as
+   * `output` has. Added in float32, in the order of the columns. @throws RECLOOM_KRN_SHAPE
+   */
+  combineColumns(columns: readonly Float32Array[], weights: Float32Array, missing: number, output: Float32Array): Float32Array {
+    requireShape(columns.length === weights.length, () => `There are ${weights.length} weights for ${columns.length} columns.`);
+    return this.#fromColumns(columns, output, output.length, (from, count, to) => {
+      this.table.combineColumns(from, count, columns.length, this.#input(weights), missing, to);
+    });
+  }
+
   /** The listed rows of a matrix, in list order. @throws RECLOOM_KRN_SHAPE */
   gatherRows(matrix: Float32Array, width: number, rows: Int32Array, output?: Float32Array): Float32Array {
     requireRows(rows, rowsOf(matrix, width));
@@ -499,6 +520,29 @@ export class Kernels {
     } finally {
       memory.resetScratch(mark);
     }
+  }
+
+  /** Lays columns one after the other, and runs a kernel on them that overwrites `output`. */
+  #fromColumns(
+    columns: readonly Float32Array[],
+    output: Float32Array,
+    count: number,
+    run: (columns: number, count: number, output: number) => void,
+  ): Float32Array {
+    requireShape(
+      columns.length > 0 && Number.isInteger(count),
+      () => `The output has ${output.length} values for ${columns.length} columns.`,
+    );
+    for (const column of columns) {
+      requireShape(column.length === count, () => `A column has ${column.length} values, not ${count}.`);
+    }
+    return this.#write(output, (to) => {
+      const { memory } = this;
+      const address = memory.takeScratch(columns.length * count * 4);
+      const all = new Float32Array(memory.buffer, address, columns.length * count);
+      for (let index = 0, place = 0; index < columns.length; index++, place += count) all.set(columns[index] as Float32Array, place);
+      run(address, count, to);
+    });
   }
 
   #input(array: KernelArray | undefined): number {

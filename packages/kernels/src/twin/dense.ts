@@ -7,6 +7,8 @@ type DenseKernels = Pick<
   | 'sparseDot'
   | 'sparseDenseDot'
   | 'multiplyRows'
+  | 'interleaveColumns'
+  | 'combineColumns'
   | 'gatherRows'
   | 'gatherDot'
   | 'accumulateRows'
@@ -64,6 +66,33 @@ export function denseTwin(memory: MemoryViews): DenseKernels {
         float32[(output >>> 2) + row] = dotAt(float32, (matrix >>> 2) + row * width, vector >>> 2, width);
       }
       return rowCount;
+    },
+
+    interleaveColumns(columns, count, width, missing, output) {
+      const { float32 } = memory.refresh();
+      for (let column = 0; column < width; column++) {
+        const from = (columns >>> 2) + column * count;
+        const to = (output >>> 2) + column;
+        for (let row = 0; row < count; row++) {
+          const value = float32[from + row] as number;
+          float32[to + row * width] = Number.isNaN(value) ? missing : value;
+        }
+      }
+      return count;
+    },
+
+    combineColumns(columns, count, width, weights, missing, output) {
+      const { float32 } = memory.refresh();
+      const filler = Math.fround(missing);
+      for (let row = 0; row < count; row++) {
+        let sum = 0;
+        for (let column = 0; column < width; column++) {
+          const value = float32[(columns >>> 2) + column * count + row] as number;
+          sum = Math.fround(sum + Math.fround((float32[(weights >>> 2) + column] as number) * (Number.isNaN(value) ? filler : value)));
+        }
+        float32[(output >>> 2) + row] = sum;
+      }
+      return count;
     },
 
     gatherRows(matrix, width, rows, count, output) {
