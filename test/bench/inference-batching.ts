@@ -4,14 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInference } from '@recloom/inference';
 import type { InferenceSession, InferenceTensor } from '@recloom/plugin-api';
-import onnxProto, { type onnx as Onnx } from 'onnx-proto';
 import type { GoalResult } from './goal.js';
 import { interleave, type Measured, normalSource, uniformSource } from './measure.js';
+import { encodeNetwork, networkWidths } from './network.js';
 import type { SuiteOptions } from './suites.js';
 
-/** 50 features, two hidden layers, one score. */
-const widths = [50, 256, 128, 1] as const;
-const [features] = widths;
+const [features] = networkWidths;
 const concurrent = 16;
 
 /** G10: sixteen calls at the same time, on one worker thread, of one and the same MLP. */
@@ -20,7 +18,7 @@ export async function benchSharedRuns({ quick }: SuiteOptions): Promise<GoalResu
   const inference = createInference({ workers: 1 });
   try {
     const file = join(folder, 'mlp.onnx');
-    await writeFile(file, encodeMlp());
+    await writeFile(file, encodeNetwork());
     const shared = await inference.load({ file, device: 'cpu', batching: true });
     const separate = await inference.load({ file, device: 'cpu' });
     const results: GoalResult[] = [];
@@ -47,7 +45,7 @@ export async function benchSharedRuns({ quick }: SuiteOptions): Promise<GoalResu
         unit: '×',
         bound: { atLeast: rows <= 10 ? 3 : 1 },
         limit: { name: 'separate runs on the same worker', value: times.separate.cpuMs.median, unit: 'ms CPU' },
-        note: `MLP ${widths.join('→')}; ${times.shared.cpuMs.median.toFixed(2)} ms CPU, wall ${times.shared.wallMs.median.toFixed(2)} against ${times.separate.wallMs.median.toFixed(2)} ms (${wall.toFixed(1)}×); largest difference of a score ${difference.toExponential(1)}`,
+        note: `MLP ${networkWidths.join('→')}; ${times.shared.cpuMs.median.toFixed(2)} ms CPU, wall ${times.shared.wallMs.median.toFixed(2)} against ${times.separate.wallMs.median.toFixed(2)} ms (${wall.toFixed(1)}×); largest difference of a score ${difference.toExponential(1)}`,
       });
       if (rows !== 10) continue;
       results.push({
@@ -79,36 +77,4 @@ async function largestDifference(one: InferenceSession, other: InferenceSession,
   const [found, expected] = [(await scores(one)).flat(), (await scores(other)).flat()];
   if (found.length !== expected.length) return Number.NaN;
   return found.reduce((largest, value, row) => Math.max(largest, Math.abs(value - (expected[row] as number))), 0);
-}
-
-/** MatMul + Add + Relu per layer, the last without Relu; He-sized reproducible weights. */
-function encodeMlp(): Uint8Array {
-  const { onnx } = onnxProto;
-  const normal = normalSource(uniformSource(99));
-  const node: Onnx.INodeProto[] = [];
-  const initializer: Onnx.ITensorProto[] = [];
-  const layers = widths.length - 1;
-  for (let layer = 0; layer < layers; layer++) {
-    const from = widths[layer] as number;
-    const to = widths[layer + 1] as number;
-    const last = layer === layers - 1;
-    const weights = Array.from({ length: from * to }, () => normal() * Math.sqrt(2 / from));
-    initializer.push({ name: `w${layer}`, dims: [from, to], dataType: onnx.TensorProto.DataType.FLOAT, floatData: weights });
-    const biases = Array.from({ length: to }, () => normal() / 10);
-    initializer.push({ name: `b${layer}`, dims: [to], dataType: onnx.TensorProto.DataType.FLOAT, floatData: biases });
-    node.push({ opType: 'MatMul', input: [layer === 0 ? 'x' : `h${layer}`, `w${layer}`], output: [`m${layer}`] });
-    node.push({ opType: 'Add', input: [`m${layer}`, `b${layer}`], output: [last ? 'y' : `a${layer}`] });
-    if (!last) node.push({ opType: 'Relu', input: [`a${layer}`], output: [`h${layer + 1}`] });
-  }
-  const value = (name: string, width: number): Onnx.IValueInfoProto => ({
-    name,
-    type: { tensorType: { elemType: onnx.TensorProto.DataType.FLOAT, shape: { dim: [{ dimParam: 'rows' }, { dimValue: width }] } } },
-  });
-  return onnx.ModelProto.encode(
-    onnx.ModelProto.create({
-      irVersion: 8,
-      opsetImport: [{ domain: '', version: 17 }],
-      graph: { name: 'mlp', node, initializer, input: [value('x', features)], output: [value('y', 1)] },
-    }),
-  ).finish();
 }

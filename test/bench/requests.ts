@@ -8,12 +8,14 @@ import type { GoalResult } from './goal.js';
 import { interleave, type Measured, uniformSource } from './measure.js';
 import type { SuiteOptions } from './suites.js';
 
-const itemCount = 5_000;
-const listCount = 16;
+/** Items of the catalogues here. */
+export const itemCount = 5_000;
+/** Lists that `bench/lists` has; the seed of a request, modulo this, is the one it proposes. */
+export const listCount = 16;
 const answerLength = 10;
 
 /** Lists of distinct random items, best first; a request's seed says which of them is proposed. */
-class FixedLists {
+export class FixedLists {
   readonly lists: readonly Proposals[];
 
   constructor(candidates: number) {
@@ -79,7 +81,8 @@ class PlaceScorer {
   }
 }
 
-const plugin = definePlugin({
+/** Sources and scorers that cost next to nothing themselves. */
+export const plugin = definePlugin({
   apiVersion: 1,
   id: 'bench',
   components: [

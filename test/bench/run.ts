@@ -11,7 +11,7 @@ import { growthLines, tableOf } from './table.js';
 
 const help = `npm run bench -- [options]
 
-Measures each goal side by side with its limit kernel (about five minutes) and writes bench/results.json.
+Measures each goal side by side with its limit kernel (about twenty minutes) and writes bench/results.json.
 
   --only G11,G12   only these goals: ${[...new Set(suites.flatMap((suite) => suite.goals))].join(', ')}
   --quick          fewer rounds; written to bench/results.local.json, which git ignores
@@ -21,7 +21,8 @@ Measures each goal side by side with its limit kernel (about five minutes) and w
   --help           this
 
 Without --only, GROWTH is left out: it takes another five minutes.
-EASE is compared with numpy where RECLOOM_PYTHON (or python3) has it.
+EASE is compared with numpy where RECLOOM_PYTHON (or python3) has it, G7 with onnxruntime where RECLOOM_BENCH_PYTHON (or RECLOOM_PYTHON,
+or python3) has it and numpy.
 
 Example: npm run bench -- --only G11,G12 --quick
 `;

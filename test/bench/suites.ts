@@ -15,7 +15,7 @@ export interface SuiteResult {
 /** Measurements that share data and run together, in a process of their own. */
 export interface Suite {
   readonly id: string;
-  /** The goals it measures, as `--only` names them. */
+  /** The goals it measures, as `--only` names them; several suites may measure a goal. */
   readonly goals: readonly string[];
   /** Run when nothing is selected. */
   readonly usual: boolean;
@@ -31,6 +31,79 @@ export const suites: readonly Suite[] = [
     usual: true,
     summary: 'what the framework adds to a request',
     run: async (options) => ({ outcomes: await (await import('./requests.js')).benchOverhead(options) }),
+  },
+  {
+    id: 'model-requests',
+    goals: ['G1'],
+    usual: true,
+    summary: 'what the framework adds to a network of a team',
+    run: async (options) => ({ outcomes: await (await import('./model-requests.js')).benchModelRequests(options) }),
+  },
+  {
+    id: 'scorer-onnx',
+    goals: ['G1', 'G2', 'G8'],
+    usual: true,
+    summary: 'models in scorer-onnx against the bare run of onnxruntime',
+    run: async (options) => ({ outcomes: await (await import('./scorer-onnx.js')).benchScorerOnnx(options) }),
+  },
+  {
+    id: 'trees',
+    goals: ['G2', 'G8'],
+    usual: true,
+    summary: 'kernels for linear models and trees against onnxruntime',
+    run: async (options) => {
+      const { benchLinear, benchTrees } = await import('./trees.js');
+      return { outcomes: [...(await benchLinear(options)), ...(await benchTrees(options))] };
+    },
+  },
+  {
+    id: 'graph-columns',
+    goals: ['GRAPH'],
+    usual: true,
+    summary: 'what the graph says of candidates',
+    run: async (options) => ({ outcomes: await (await import('./graph-columns.js')).benchGraphColumns(options) }),
+  },
+  {
+    id: 'load',
+    goals: ['G3'],
+    usual: true,
+    summary: 'latency at half load, random arrivals',
+    run: async (options) => ({ outcomes: await (await import('./load.js')).benchLoad(options) }),
+  },
+  {
+    id: 'encoders',
+    goals: ['G7'],
+    usual: true,
+    summary: "encoders against Python's onnxruntime",
+    run: async (options) => ({ outcomes: await (await import('./encoders.js')).benchEncoders(options) }),
+  },
+  {
+    id: 'event-loop',
+    goals: ['G9'],
+    usual: true,
+    summary: 'the event loop while encoders work',
+    run: async (options) => ({ outcomes: await (await import('./event-loop.js')).benchEventLoop(options) }),
+  },
+  {
+    id: 'shared-runs',
+    goals: ['G10'],
+    usual: true,
+    summary: 'small concurrent scorings in shared runs',
+    run: async (options) => ({ outcomes: await (await import('./inference-batching.js')).benchSharedRuns(options) }),
+  },
+  {
+    id: 'memory',
+    goals: ['MEMORY'],
+    usual: true,
+    summary: 'memory of inference workers',
+    run: async (options) => ({ outcomes: await (await import('./memory.js')).benchMemory(options) }),
+  },
+  {
+    id: 'start-up',
+    goals: ['START'],
+    usual: true,
+    summary: 'from the start of a process to the first answer',
+    run: async (options) => ({ outcomes: await (await import('./start-up.js')).benchStartUp(options) }),
   },
   {
     id: 'fixed-cost',
