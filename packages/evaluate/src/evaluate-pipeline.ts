@@ -7,7 +7,7 @@ import {
   type RecommendRequest,
 } from '@recloom/core';
 import { type Mean, meanOf, scoreList } from './metrics.js';
-import type { TemporalSplit, TestCase } from './temporal-split.js';
+import type { Split, TestCase } from './splits/split.js';
 
 export interface EvaluateOptions extends Omit<OpenPipelineOptions, 'dataset' | 'build' | 'snapshot'> {
   /** Length of the lists; default 10. */
@@ -29,7 +29,7 @@ export interface QualityReport {
   readonly ndcg: Mean;
   readonly recall: Mean;
   readonly hitRate: Mean;
-  /** Share of the training catalogue that stands in at least one list. */
+  /** Share of the training catalogue (of the new items, where only they are asked for) that stands in at least one list. */
   readonly coverage: number;
   /** NDCG per case, in the order of the split: for paired tests. */
   readonly ndcgPerCase: Float64Array;
@@ -40,13 +40,15 @@ export type Recommender = (cases: readonly TestCase[], k: number) => AsyncIterab
 
 /**
  * Fits a config on the training part and asks the very pipeline that serves, with the full catalogue ranked and "now"
- * at the cut. The split's training part is all it ever sees.
+ * at the cut or at the case's own time. The split's training part is all it ever sees, and the fields of the split's new
+ * items, which are then all that may be proposed.
  *
  * @throws RECLOOM_CFG_INVALID, RECLOOM_PLG_*; the first error of a request, since a figure with holes would be no figure
  */
-export async function evaluatePipeline(source: ConfigSource, split: TemporalSplit, options: EvaluateOptions = {}): Promise<QualityReport> {
+export async function evaluatePipeline(source: ConfigSource, split: Split, options: EvaluateOptions = {}): Promise<QualityReport> {
   const pipeline = await openPipeline(source, { ...options, dataset: split.train });
   try {
+    if (split.newItems !== undefined) await pipeline.upsertItems(split.newItems);
     return await evaluateRecommender(pipelineRecommender(pipeline, split, options), split, options);
   } finally {
     await pipeline.close();
@@ -54,15 +56,17 @@ export async function evaluatePipeline(source: ConfigSource, split: TemporalSpli
 }
 
 /** A recommender that asks an opened pipeline. */
-export function pipelineRecommender(pipeline: Pipeline<Attributes>, split: TemporalSplit, options: EvaluateOptions): Recommender {
+export function pipelineRecommender(pipeline: Pipeline<Attributes>, split: Split, options: EvaluateOptions): Recommender {
   return async function* (cases, k) {
+    // Where only new items can be right, the others stand in nobody's list.
+    const old = split.newItems === undefined ? undefined : split.train.items.ids;
     const requests = cases.map(
       (testCase): RecommendRequest => ({
-        user: testCase.user,
+        ...(testCase.session === undefined ? { user: testCase.user } : { session: testCase.session }),
         purposes: options.purposes ?? ['personalisation'],
         limit: k,
-        exclude: testCase.known,
-        asOf: split.cutMs,
+        exclude: old ?? testCase.known,
+        asOf: testCase.asOfMs ?? split.cutMs,
         ...(options.surface === undefined ? {} : { surface: options.surface }),
       }),
     );
@@ -79,7 +83,7 @@ export function pipelineRecommender(pipeline: Pipeline<Attributes>, split: Tempo
 }
 
 /** The most bought training items that are new to the user: what every recommender must beat. Ties by ascending id. */
-export function popularityRecommender(split: TemporalSplit): Recommender {
+export function popularityRecommender(split: Split): Recommender {
   const { history, items } = split.train;
   const buyers = new Int32Array(items.rowCount);
   for (let user = 0; user < history.userCount; user++) {
@@ -107,7 +111,7 @@ export function popularityRecommender(split: TemporalSplit): Recommender {
 /** Scores a recommender on every case of a split. */
 export async function evaluateRecommender(
   recommend: Recommender,
-  split: TemporalSplit,
+  split: Split,
   options: Pick<EvaluateOptions, 'k' | 'progress'> = {},
 ): Promise<QualityReport> {
   const k = options.k ?? 10;
@@ -140,7 +144,7 @@ export async function evaluateRecommender(
     ndcg: meanOf(ndcg),
     recall: meanOf(recall),
     hitRate: meanOf(hitRate),
-    coverage: shown.size / split.train.items.rowCount,
+    coverage: shown.size / (split.newItems?.length ?? split.train.items.rowCount),
     ndcgPerCase: ndcg,
   };
 }

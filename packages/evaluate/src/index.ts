@@ -21,4 +21,16 @@ export { areaUnderCurve, type ClickMetrics, clickMetrics } from './metrics/click
 export { type RankingMetrics, type RankingOptions, rankingMetrics } from './metrics/ranking.js';
 export { holmCorrection, type Interval, pairedBootstrap, pairedRandomisationTest, type ResampleOptions } from './metrics/significance.js';
 export { type ListMetrics, type Mean, meanOf, scoreList } from './metrics.js';
-export { type TemporalSplit, type TemporalSplitOptions, type TestCase, temporalSplit } from './temporal-split.js';
+export { type ColdItemsOptions, coldItems } from './splits/cold-items.js';
+export {
+  kFold,
+  type LeaveLastOutOptions,
+  leaveLastOut,
+  predefinedSplit,
+  type RandomSplitOptions,
+  randomSplit,
+  type UserHoldoutOptions,
+  userHoldout,
+} from './splits/per-user.js';
+export type { DroppedPart, Split, SplitReport, TestCase } from './splits/split.js';
+export { type TemporalSplit, type TemporalSplitOptions, temporalSplit } from './splits/temporal.js';

@@ -19,6 +19,15 @@ const types = { items: { shelf: 'category' as const } };
 const dataset = datasetFromArrays({ items, events, types });
 
 describe('filterDataset', () => {
+  test('keeps events by a mask in the order of the history', () => {
+    // The history is by user: u a, u b, v b, w c.
+    const kept = filterDataset(dataset, { events: Uint8Array.of(0, 1, 1, 0) });
+    expect([...kept.history.offsets]).toEqual([0, 1, 2, 2]);
+    expect([...kept.history.items]).toEqual([1, 1]);
+    expect(kept.items.ids).toEqual(['a', 'b', 'c']);
+    expect(() => filterDataset(dataset, { events: new Uint8Array(3) })).toThrow(expect.objectContaining({ code: 'RECLOOM_LAW_SHAPE' }));
+  });
+
   test('keeps items and users by their masks, and events by both and by time; numbers everything anew', () => {
     const kept = filterDataset(dataset, { items: Uint8Array.of(0, 1, 1), users: Uint8Array.of(1, 0, 1), beforeMs: start + 3 });
     expect(kept.items.ids).toEqual(['b', 'c']);

@@ -13,6 +13,8 @@ export interface DatasetFilter {
   readonly items?: Uint8Array | undefined;
   /** One byte per user row, 1 = keep. Events of other users go with them. */
   readonly users?: Uint8Array | undefined;
+  /** One byte per event, in the order of the history, 1 = keep. */
+  readonly events?: Uint8Array | undefined;
 }
 
 /**
@@ -25,6 +27,10 @@ export function filterDataset(dataset: Dataset, filter: DatasetFilter): Dataset 
   const { history } = dataset;
   const items = keptRows('item', filter.items, dataset.items.rowCount);
   const users = keptRows('user', filter.users, dataset.users.rowCount);
+  const { events } = filter;
+  if (events !== undefined && events.length !== history.eventCount) {
+    throw shapeError('filterDataset', `a mask of ${history.eventCount} events`, `one of ${events.length}`);
+  }
   const beforeMs = filter.beforeMs ?? Number.POSITIVE_INFINITY;
 
   const places = new Int32Array(history.eventCount);
@@ -34,7 +40,7 @@ export function filterDataset(dataset: Dataset, filter: DatasetFilter): Dataset 
     const end = history.offsets[user + 1] as number;
     for (let place = history.offsets[user] as number; place < end; place++) {
       if ((history.timesMs[place] as number) >= beforeMs) break;
-      if ((items.newRows[history.items[place] as number] as number) < 0) continue;
+      if (events?.[place] === 0 || (items.newRows[history.items[place] as number] as number) < 0) continue;
       places[kept] = place;
       userRows[kept] = users.newRows[user] as number;
       kept++;

@@ -1,5 +1,6 @@
 import { type Dataset, filterDataset } from '@recloom/core';
 import { recloomError } from '@recloom/plugin-api';
+import type { Split, TestCase } from './split.js';
 
 export interface TemporalSplitOptions {
   /** Everything before this instant is for training; from it on, for testing. Milliseconds since the epoch. */
@@ -12,31 +13,8 @@ export interface TemporalSplitOptions {
   readonly minimumUserItems?: number;
 }
 
-/** A user to recommend for, and what they took afterwards. */
-export interface TestCase {
-  readonly user: string;
-  /** Ids of items in training that this user already has; they are never right answers. */
-  readonly known: readonly string[];
-  /** Ids of the items the user took in the test window and had not before. */
-  readonly relevant: readonly string[];
-}
-
 /** A split by time: nothing of the test window is in `train`. */
-export interface TemporalSplit {
-  readonly train: Dataset;
-  readonly cutMs: number;
-  readonly cases: readonly TestCase[];
-  readonly report: {
-    readonly trainUsers: number;
-    readonly trainItems: number;
-    /** Distinct (user, item) pairs in training. */
-    readonly trainPairs: number;
-    readonly testUsers: number;
-    readonly testPairs: number;
-    readonly droppedItems: number;
-    readonly droppedUsers: number;
-  };
-}
+export type TemporalSplit = Split;
 
 /**
  * Splits a dataset at an instant. A (user, item) pair counts once. Items too rare in training are dropped, then users
@@ -95,6 +73,18 @@ export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): 
       testPairs,
       droppedItems: items.length - count(items),
       droppedUsers: users.length - count(users),
+      dropped: [
+        {
+          what: 'items' as const,
+          reason: `fewer than ${options.minimumItemUsers ?? 1} users in training`,
+          count: items.length - count(items),
+        },
+        {
+          what: 'users' as const,
+          reason: `fewer than ${Math.max(1, options.minimumUserItems ?? 1)} of the kept items in training`,
+          count: users.length - count(users),
+        },
+      ].filter((part) => part.count > 0),
     },
   };
 }

@@ -1,7 +1,7 @@
 import { datasetFromArrays } from '@recloom/core';
 import { describe, expect, it } from 'vitest';
-import { evaluateRecommender, popularityRecommender } from './evaluate-pipeline.js';
-import { temporalSplit } from './temporal-split.js';
+import { evaluateRecommender, popularityRecommender } from '../evaluate-pipeline.js';
+import { temporalSplit } from './temporal.js';
 
 const day = 86_400_000;
 const start = Date.UTC(2024, 0, 1);
@@ -49,6 +49,10 @@ describe('temporalSplit', () => {
       testPairs: 1,
       droppedItems: 2,
       droppedUsers: 1,
+      dropped: [
+        { what: 'items', reason: 'fewer than 2 users in training', count: 2 },
+        { what: 'users', reason: 'fewer than 1 of the kept items in training', count: 1 },
+      ],
     });
     expect(split.cases).toEqual([{ user: 'u3', known: ['a'], relevant: ['b'] }]);
   });

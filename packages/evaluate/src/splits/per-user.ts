@@ -1,0 +1,299 @@
+import type { Dataset } from '@recloom/core';
+import { createRandomStream, type RandomStream, recloomError } from '@recloom/plugin-api';
+import { type DroppedPart, type Split, splitFrom } from './split.js';
+
+export interface LeaveLastOutOptions {
+  /** How many of each user's last items are kept back; default 1. */
+  readonly count?: number;
+  /**
+   * `test`: the last `count`. `validation`: the `count` before them, and the last ones are in neither part, so that
+   * options can be chosen without a look at the test. Default `test`.
+   */
+  readonly part?: 'test' | 'validation';
+  /** Users with fewer different items stay in training whole and are not asked. Default `count` + 2 (for both parts). */
+  readonly minimumUserItems?: number;
+}
+
+/**
+ * Keeps back each user's last items (leave-last-out, leave-n-out). An item's time is its first event's; events of a kept-back
+ * item go with it, so that a later repeat cannot give it away. Users are asked at the time of their first kept-back event.
+ * Other users' later events stay in training, as everywhere in the literature: for a leak-free clock use `temporalSplit`.
+ *
+ * @throws RECLOOM_DAT_EMPTY when no user has enough items; RangeError for a count below 1
+ */
+export function leaveLastOut(dataset: Dataset, options: LeaveLastOutOptions = {}): Split {
+  const { history } = dataset;
+  const count = wholeNumber('count', options.count ?? 1);
+  const minimum = Math.max(options.minimumUserItems ?? count + 2, options.part === 'validation' ? 2 * count + 1 : count + 1);
+  const training = new Uint8Array(history.eventCount).fill(1);
+  const byUser = new Map<number, number[]>();
+  let few = 0;
+  for (let user = 0; user < history.userCount; user++) {
+    const order = itemsByFirstEvent(dataset, user);
+    if (order.length === 0) continue;
+    if (order.length < minimum) {
+      few++;
+      continue;
+    }
+    const end = options.part === 'validation' ? order.length - count : order.length;
+    const later = new Set(order.slice(end));
+    const kept = new Set(order.slice(end - count, end));
+    const places: number[] = [];
+    for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
+      const row = history.items[place] as number;
+      if (kept.has(row)) places.push(place);
+      if (kept.has(row) || later.has(row)) training[place] = 0;
+    }
+    byUser.set(user, places);
+  }
+  return splitFrom(dataset, {
+    training,
+    byUser,
+    asOfMs: (_, places) => history.timesMs[places[0] as number] as number,
+    cutMs: dataset.lastEventMs,
+    dropped: droppedUsers(`fewer than ${minimum} items`, few),
+  });
+}
+
+export interface RandomSplitOptions {
+  /** Share of each user's items that is kept back, at least one of them; default .1. */
+  readonly fraction?: number;
+  /** `validation` keeps back a second, disjoint share while the first one is in neither part. Default `test`. */
+  readonly part?: 'test' | 'validation';
+  /** Users with fewer different items stay in training whole and are not asked. Default 3. */
+  readonly minimumUserItems?: number;
+  readonly seed?: number;
+}
+
+/**
+ * Keeps back a random share of each user's items. It knows nothing of time, so models that use it look better than they
+ * are: for comparison with published figures. A user's draw depends on the seed and the user's row alone.
+ *
+ * @throws RECLOOM_DAT_EMPTY when no user has enough items; RangeError for a share outside (0, 1)
+ */
+export function randomSplit(dataset: Dataset, options: RandomSplitOptions = {}): Split {
+  const fraction = share('fraction', options.fraction ?? 0.1);
+  return byShuffledItems(dataset, options, (count) => {
+    const size = Math.max(1, Math.floor(count * fraction));
+    return options.part === 'validation' ? { from: size, to: 2 * size, later: size } : { from: 0, to: size, later: 0 };
+  });
+}
+
+/**
+ * `folds` splits, each of which keeps back another part of every user's items: every pair is asked for exactly once.
+ *
+ * @throws RECLOOM_DAT_EMPTY when no user has enough items; RangeError for fewer than two folds
+ */
+export function kFold(
+  dataset: Dataset,
+  options: { readonly folds?: number; readonly minimumUserItems?: number; readonly seed?: number } = {},
+): readonly Split[] {
+  const folds = wholeNumber('folds', options.folds ?? 5);
+  if (folds < 2) throw new RangeError('folds must be at least 2');
+  const minimumUserItems = Math.max(folds, options.minimumUserItems ?? folds);
+  return Array.from({ length: folds }, (_, fold) =>
+    byShuffledItems(dataset, { ...options, minimumUserItems }, (count) => ({
+      from: Math.floor((count * fold) / folds),
+      to: Math.floor((count * (fold + 1)) / folds),
+      later: 0,
+    })),
+  );
+}
+
+/** Keeps back places `[from, to)` of each user's shuffled items; the first `later` are in neither part. */
+function byShuffledItems(
+  dataset: Dataset,
+  options: { readonly minimumUserItems?: number; readonly seed?: number },
+  range: (count: number) => { readonly from: number; readonly to: number; readonly later: number },
+): Split {
+  const { history } = dataset;
+  const minimum = options.minimumUserItems ?? 3;
+  const training = new Uint8Array(history.eventCount).fill(1);
+  const byUser = new Map<number, number[]>();
+  let few = 0;
+  for (let user = 0; user < history.userCount; user++) {
+    const order = itemsByFirstEvent(dataset, user);
+    if (order.length === 0) continue;
+    if (order.length < minimum) {
+      few++;
+      continue;
+    }
+    shuffle(order, createRandomStream(((options.seed ?? 0) ^ Math.imul(user + 1, 0x9e3779b1)) >>> 0));
+    const { from, to, later } = range(order.length);
+    const neither = new Set(order.slice(0, later));
+    const kept = new Set(order.slice(from, to));
+    const places: number[] = [];
+    for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
+      const row = history.items[place] as number;
+      if (kept.has(row)) places.push(place);
+      if (kept.has(row) || neither.has(row)) training[place] = 0;
+    }
+    if (places.length > 0) byUser.set(user, places);
+  }
+  return splitFrom(dataset, { training, byUser, cutMs: dataset.lastEventMs, dropped: droppedUsers(`fewer than ${minimum} items`, few) });
+}
+
+export interface UserHoldoutOptions {
+  /** Share of the users that is kept out of training; default .1. */
+  readonly fraction?: number;
+  /** Share of such a user's items, the oldest, that comes along with the question; the others are to be found. Default .8. */
+  readonly foldIn?: number;
+  /** Users with fewer different items are not asked; default 5. */
+  readonly minimumUserItems?: number;
+  readonly seed?: number;
+}
+
+/**
+ * Keeps whole users out of training and asks for them as for guests: with the older part of their events as a session
+ * (strong generalisation, Marlin 2004; Liang 2018).
+ *
+ * @throws RECLOOM_DAT_EMPTY when nobody has enough items; RangeError for a share outside (0, 1)
+ */
+export function userHoldout(dataset: Dataset, options: UserHoldoutOptions = {}): Split {
+  const { history } = dataset;
+  const fraction = share('fraction', options.fraction ?? 0.1);
+  const foldIn = share('foldIn', options.foldIn ?? 0.8);
+  const minimum = Math.max(2, options.minimumUserItems ?? 5);
+  const random = createRandomStream(options.seed ?? 0);
+  const training = new Uint8Array(history.eventCount).fill(1);
+  const users = new Uint8Array(history.userCount).fill(1);
+  const byUser = new Map<number, number[]>();
+  const sessions = new Map<number, number[]>();
+  let few = 0;
+  for (let user = 0; user < history.userCount; user++) {
+    if (random.next() >= fraction) continue;
+    users[user] = 0;
+    training.fill(0, history.offsets[user], history.offsets[user + 1]);
+    const order = itemsByFirstEvent(dataset, user);
+    if (order.length < minimum) {
+      few++;
+      continue;
+    }
+    const brought = new Set(order.slice(0, Math.min(order.length - 1, Math.max(1, Math.floor(order.length * foldIn)))));
+    const places: number[] = [];
+    const session: number[] = [];
+    for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
+      if (!brought.has(history.items[place] as number)) places.push(place);
+    }
+    const firstMs = history.timesMs[places[0] as number] as number;
+    for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
+      // What happened later tells of the future even when it is about an old item.
+      if (brought.has(history.items[place] as number) && (history.timesMs[place] as number) <= firstMs) session.push(place);
+    }
+    byUser.set(user, places);
+    sessions.set(user, session);
+  }
+  return splitFrom(dataset, {
+    training,
+    users,
+    byUser,
+    sessions,
+    asOfMs: (_, places) => history.timesMs[places[0] as number] as number,
+    cutMs: dataset.lastEventMs,
+    dropped: droppedUsers(`fewer than ${minimum} items`, few),
+  });
+}
+
+/** A user's different items, by their first event. */
+function itemsByFirstEvent({ history }: Dataset, user: number): number[] {
+  return [...new Set(history.items.subarray(history.offsets[user], history.offsets[user + 1]))];
+}
+
+/** Fisher–Yates, in place. */
+function shuffle(rows: number[], random: RandomStream): void {
+  for (let place = rows.length - 1; place > 0; place--) {
+    const other = random.integer(place + 1);
+    const row = rows[place] as number;
+    rows[place] = rows[other] as number;
+    rows[other] = row;
+  }
+}
+
+function droppedUsers(reason: string, count: number): readonly DroppedPart[] {
+  return [{ what: 'users', reason, count }];
+}
+
+function share(name: string, value: number): number {
+  if (!(value > 0 && value < 1)) throw new RangeError(`${name} must lie between 0 and 1`);
+  return value;
+}
+
+function wholeNumber(name: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} must be a positive whole number`);
+  return value;
+}
+
+/**
+ * Training and test data that somebody split before, e.g. published files. Users and items are matched by id; test pairs
+ * of users who are not in training are left out and counted, those of items that are not in training stay (nothing can
+ * find them without features) unless `onlyKnownItems`.
+ *
+ * @throws RECLOOM_DAT_EMPTY when nothing is left to test with
+ */
+export function predefinedSplit(
+  train: Dataset,
+  test: Dataset,
+  options: { readonly asOfMs?: number; readonly onlyKnownItems?: boolean } = {},
+): Split {
+  const cases: Split['cases'][number][] = [];
+  let unknownUsers = 0;
+  let unknownItems = 0;
+  let repeated = 0;
+  let withoutAnswer = 0;
+  let testPairs = 0;
+  for (let row = 0; row < test.users.rowCount; row++) {
+    const start = test.history.offsets[row] as number;
+    const end = test.history.offsets[row + 1] as number;
+    if (start === end) continue;
+    const user = test.users.idOf(row);
+    const trainRow = train.users.rowOf(user);
+    if (trainRow < 0) {
+      unknownUsers++;
+      continue;
+    }
+    const { offsets, items } = train.history;
+    const known = new Set(Array.from(items.subarray(offsets[trainRow], offsets[trainRow + 1]), (item) => train.items.idOf(item)));
+    const grades = new Map<string, number>();
+    for (let place = start; place < end; place++) {
+      const item = test.items.idOf(test.history.items[place] as number);
+      if (known.has(item)) repeated++;
+      else if (options.onlyKnownItems === true && train.items.rowOf(item) < 0) unknownItems++;
+      else grades.set(item, (grades.get(item) ?? 0) + (test.history.weights[place] as number));
+    }
+    if (grades.size === 0) {
+      withoutAnswer++;
+      continue;
+    }
+    testPairs += grades.size;
+    cases.push({ user, known: [...known], relevant: [...grades.keys()], grades: [...grades.values()] });
+  }
+  if (cases.length === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'test users who are in training, with something new to find' });
+  const dropped: DroppedPart[] = [
+    { what: 'users', reason: 'not in training', count: unknownUsers },
+    { what: 'pairs', reason: 'the item is not in training', count: unknownItems },
+    { what: 'pairs', reason: 'the user has the item already', count: repeated },
+    { what: 'users', reason: 'nothing new to find', count: withoutAnswer },
+  ];
+  let trainUsers = 0;
+  let trainPairs = 0;
+  for (let user = 0; user < train.history.userCount; user++) {
+    const size = new Set(train.history.items.subarray(train.history.offsets[user], train.history.offsets[user + 1])).size;
+    trainPairs += size;
+    if (size > 0) trainUsers++;
+  }
+  return {
+    train,
+    cutMs: options.asOfMs ?? train.lastEventMs,
+    cases,
+    report: {
+      trainUsers,
+      trainItems: train.items.rowCount,
+      trainPairs,
+      testUsers: cases.length,
+      testPairs,
+      droppedItems: 0,
+      droppedUsers: unknownUsers + withoutAnswer,
+      dropped: dropped.filter(({ count }) => count > 0),
+    },
+  };
+}

@@ -1,0 +1,156 @@
+import { type Dataset, filterDataset } from '@recloom/core';
+import { recloomError } from '@recloom/plugin-api';
+
+/** A user to recommend for, and what they took afterwards. */
+export interface TestCase {
+  readonly user: string;
+  /** Ids of items in training that this user already has; they are never right answers. */
+  readonly known: readonly string[];
+  /** Ids of the items the user took in the test part and had not before. */
+  readonly relevant: readonly string[];
+  /** Σ of event weights per item of `relevant`, in its order: grades for graded NDCG. Absent = 1 each. */
+  readonly grades?: readonly number[];
+  /** "Now" of this case in milliseconds; default: the split's `cutMs`. */
+  readonly asOfMs?: number;
+  /** Events a user who is not in training brings along (fold-in), oldest first. */
+  readonly session?: readonly { readonly item: string; readonly type: string; readonly time: number }[];
+}
+
+/** Something that was left out, and why. */
+export interface DroppedPart {
+  readonly what: 'users' | 'items' | 'pairs';
+  readonly reason: string;
+  readonly count: number;
+}
+
+export interface SplitReport {
+  readonly trainUsers: number;
+  readonly trainItems: number;
+  /** Distinct (user, item) pairs in training. */
+  readonly trainPairs: number;
+  readonly testUsers: number;
+  readonly testPairs: number;
+  readonly droppedItems: number;
+  readonly droppedUsers: number;
+  /** Everything that is in neither part, by reason. */
+  readonly dropped: readonly DroppedPart[];
+}
+
+/** Data to learn from and questions about what was kept back. Nothing that answers a question is in `train`. */
+export interface Split {
+  readonly train: Dataset;
+  /** "Now" of the questions that do not say their own, in milliseconds. */
+  readonly cutMs: number;
+  readonly cases: readonly TestCase[];
+  readonly report: SplitReport;
+  /** Items that are not in `train`, to be added to the opened pipeline before it is asked (cold start); only they can be right answers. */
+  readonly newItems?: readonly (Readonly<Record<string, string | number | boolean | readonly string[] | null>> & { readonly id: string })[];
+}
+
+/** What a split keeps back: events by place in the history, with the case each belongs to. */
+export interface HeldOut {
+  /** One byte per event: 1 = training, 0 = kept back or left out. */
+  readonly training: Uint8Array;
+  /** Places of the events kept back, by user row, in ascending order. */
+  readonly byUser: ReadonlyMap<number, readonly number[]>;
+  /** "Now" of a user's case. */
+  readonly asOfMs?: (user: number, places: readonly number[]) => number;
+  /** Items that may be right answers; default all. One byte per row. */
+  readonly answers?: Uint8Array;
+  /** Users whose events are not in training but who bring them along: places of what they bring. */
+  readonly sessions?: ReadonlyMap<number, readonly number[]>;
+  /** Items taken out of training. One byte per row, 1 = keep. */
+  readonly items?: Uint8Array;
+  /** Users taken out of training. One byte per row, 1 = keep. */
+  readonly users?: Uint8Array;
+  readonly cutMs: number;
+  readonly dropped: readonly DroppedPart[];
+}
+
+/**
+ * Makes training data and cases from what is kept back. Pairs that the user has in training (or brings along) too are no
+ * answers; what is left out for that is counted.
+ *
+ * @throws RECLOOM_DAT_EMPTY when nothing is left to train on or to test with
+ */
+export function splitFrom(dataset: Dataset, held: HeldOut): Split {
+  const { history, items, users } = dataset;
+  const train = filterDataset(dataset, { events: held.training, items: held.items, users: held.users });
+  const cases: TestCase[] = [];
+  let testPairs = 0;
+  let repeated = 0;
+  let withoutAnswer = 0;
+  for (const [user, places] of [...held.byUser].sort(([left], [right]) => left - right)) {
+    const brought = held.sessions?.get(user);
+    const known = new Set<number>();
+    for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
+      if (held.training[place] === 1 && held.users?.[user] !== 0) known.add(history.items[place] as number);
+    }
+    for (const place of brought ?? []) known.add(history.items[place] as number);
+    const grades = new Map<number, number>();
+    for (const place of places) {
+      const row = history.items[place] as number;
+      if (known.has(row)) repeated++;
+      else if (held.answers === undefined || held.answers[row] === 1)
+        grades.set(row, (grades.get(row) ?? 0) + (history.weights[place] as number));
+    }
+    if (grades.size === 0) {
+      withoutAnswer++;
+      continue;
+    }
+    testPairs += grades.size;
+    cases.push({
+      user: users.idOf(user),
+      known: Array.from(known, (row) => items.idOf(row)),
+      relevant: Array.from(grades.keys(), (row) => items.idOf(row)),
+      grades: [...grades.values()],
+      ...(held.asOfMs === undefined ? {} : { asOfMs: held.asOfMs(user, places) }),
+      ...(brought === undefined
+        ? {}
+        : {
+            session: brought.map((place) => ({
+              item: items.idOf(history.items[place] as number),
+              type: history.typeNames[history.types[place] as number] as string,
+              time: history.timesMs[place] as number,
+            })),
+          }),
+    });
+  }
+  if (train.history.eventCount === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'training events' });
+  if (cases.length === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'users with something new to find' });
+  const dropped = [
+    ...held.dropped,
+    { what: 'pairs' as const, reason: 'the user has the item already', count: repeated },
+    { what: 'users' as const, reason: 'nothing new to find', count: withoutAnswer },
+  ].filter(({ count }) => count > 0);
+  const total = (what: DroppedPart['what']): number => dropped.reduce((sum, part) => sum + (part.what === what ? part.count : 0), 0);
+  return {
+    train,
+    cutMs: held.cutMs,
+    cases,
+    report: {
+      trainUsers: usersWithEvents(train),
+      trainItems: train.items.rowCount,
+      trainPairs: pairsOf(train),
+      testUsers: cases.length,
+      testPairs,
+      droppedItems: total('items'),
+      droppedUsers: total('users'),
+      dropped,
+    },
+  };
+}
+
+function usersWithEvents({ history }: Dataset): number {
+  let count = 0;
+  for (let user = 0; user < history.userCount; user++) if (history.offsets[user] !== history.offsets[user + 1]) count++;
+  return count;
+}
+
+function pairsOf({ history }: Dataset): number {
+  let pairs = 0;
+  for (let user = 0; user < history.userCount; user++) {
+    pairs += new Set(history.items.subarray(history.offsets[user], history.offsets[user + 1])).size;
+  }
+  return pairs;
+}
