@@ -1,4 +1,5 @@
 import { type InferenceElementType, type InferenceTensor, type InferenceTensorInfo, recloomError } from '@recloom/plugin-api';
+import type { TensorMemory } from './tensor-memory.js';
 
 const arrayOf: Readonly<Record<InferenceElementType, { readonly name: string; readonly test: (data: unknown) => boolean }>> = {
   float32: { name: 'Float32Array', test: (data) => data instanceof Float32Array },
@@ -57,11 +58,25 @@ export function checkOutputs(outputs: readonly InferenceTensorInfo[], wanted: re
   }
 }
 
-/** Deep copies whose buffers are their own and not shared, ready to be transferred. */
-export function copyFeeds(feeds: Readonly<Record<string, InferenceTensor>>): Record<string, InferenceTensor> {
+/** Deep copies in memory of their own that is not shared, ready to be transferred; the inputs in `given` are in such memory already. */
+export function copyFeeds(
+  feeds: Readonly<Record<string, InferenceTensor>>,
+  given: readonly string[],
+  memory: TensorMemory,
+): Record<string, InferenceTensor> {
   const copies: Record<string, InferenceTensor> = Object.create(null) as Record<string, InferenceTensor>;
-  for (const [name, feed] of Object.entries(feeds)) copies[name] = { type: feed.type, dims: [...feed.dims], data: feed.data.slice() };
+  for (const name of Object.keys(feeds)) {
+    const { type, dims, data } = feeds[name] as InferenceTensor;
+    const own = given.includes(name) && data.buffer instanceof ArrayBuffer;
+    copies[name] = { type, dims: [...dims], data: own ? data : copyOf(type, data, memory) };
+  }
   return copies;
+}
+
+function copyOf(type: InferenceElementType, data: InferenceTensor['data'], memory: TensorMemory): InferenceTensor['data'] {
+  const copy = memory.values(type, data.length);
+  copy.set(data as never);
+  return copy;
 }
 
 /** The buffers of tensors, each once, for the transfer list of a message. */

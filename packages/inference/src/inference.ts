@@ -13,6 +13,7 @@ import type { OpenModel } from './protocol.js';
 import { checkDevices } from './providers.js';
 import { SharedSession } from './shared-session.js';
 import { probeRows, sharingLimitsOf } from './sharing.js';
+import { TensorMemory } from './tensor-memory.js';
 import { startThread } from './thread-host.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -48,6 +49,7 @@ class WorkerInference implements InferenceService {
   readonly #settings: InferenceSettings;
   readonly #pools = new Map<InferenceIsolation, WorkerPool>();
   readonly #cache: ModelCache;
+  readonly #memory = new TensorMemory();
   #nextKey = 1;
   #closing: Promise<void> | undefined;
 
@@ -64,7 +66,7 @@ class WorkerInference implements InferenceService {
     const loading = this.#enter(model);
     const entry = await (signal === undefined ? loading : this.#orAborted(loading, signal));
     const leave = (): void => this.#cache.leave(entry);
-    return new SharedSession(entry, sharing, () => entry.references++, leave);
+    return new SharedSession(entry, sharing, this.#memory, () => entry.references++, leave);
   }
 
   close(): Promise<void> {
@@ -118,7 +120,18 @@ class WorkerInference implements InferenceService {
       const { workers, queueLimit, limits, clock, logger, metrics } = this.#settings;
       const start = this.#start[isolation];
       const { loadTimeoutMs, overdueMs } = limits;
-      pool = new WorkerPool({ workers, queueLimit, loadTimeoutMs, overdueMs, start, clock, logger, metrics, isolation });
+      pool = new WorkerPool({
+        workers,
+        queueLimit,
+        loadTimeoutMs,
+        overdueMs,
+        start,
+        clock,
+        logger,
+        metrics,
+        isolation,
+        memory: this.#memory,
+      });
       this.#pools.set(isolation, pool);
     }
     return pool;

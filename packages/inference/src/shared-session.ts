@@ -2,6 +2,7 @@ import { type InferenceRunOptions, type InferenceSession, type InferenceTensor, 
 import { checkFeeds, checkOutputs, copyFeeds } from './feeds.js';
 import type { ModelEntry } from './model-cache.js';
 import type { SharingLimits } from './sharing.js';
+import type { TensorMemory } from './tensor-memory.js';
 
 /** One caller's use of a loaded model. */
 export class SharedSession implements InferenceSession {
@@ -11,17 +12,20 @@ export class SharedSession implements InferenceSession {
   readonly batchDependent: boolean;
   readonly #entry: ModelEntry;
   readonly #sharing: SharingLimits | undefined;
+  readonly #memory: TensorMemory;
   readonly #keep: () => void;
   readonly #leave: () => void;
   #closed = false;
 
   /**
+   * @param memory where inputs are copied to
    * @param keep takes one more reference to the entry
    * @param leave gives one back; the session has one from the start
    */
-  constructor(entry: ModelEntry, sharing: SharingLimits | undefined, keep: () => void, leave: () => void) {
+  constructor(entry: ModelEntry, sharing: SharingLimits | undefined, memory: TensorMemory, keep: () => void, leave: () => void) {
     this.#entry = entry;
     this.#sharing = sharing;
+    this.#memory = memory;
     this.#keep = keep;
     this.#leave = leave;
     const { opened } = entry;
@@ -43,6 +47,10 @@ export class SharedSession implements InferenceSession {
     return this.#entry.pool.parallelRunsOf(this.#entry.model);
   }
 
+  memory(byteLength: number): ArrayBuffer {
+    return this.#memory.take(byteLength);
+  }
+
   async run(feeds: Readonly<Record<string, InferenceTensor>>, options: InferenceRunOptions = {}): Promise<Record<string, InferenceTensor>> {
     if (this.#closed) throw recloomError('RECLOOM_RUN_CLOSED', {});
     checkFeeds(this.inputs, feeds);
@@ -50,9 +58,16 @@ export class SharedSession implements InferenceSession {
     checkOutputs(this.outputs, outputs);
     this.#keep();
     try {
-      const { signal, deadlineMs } = options;
+      const { signal, deadlineMs, give = [] } = options;
       const { model, pool } = this.#entry;
-      return await pool.run({ model, feeds: () => copyFeeds(feeds), outputs, sharing: this.#sharing, signal, deadlineMs });
+      return await pool.run({
+        model,
+        feeds: () => copyFeeds(feeds, give, this.#memory),
+        outputs,
+        sharing: this.#sharing,
+        signal,
+        deadlineMs,
+      });
     } finally {
       this.#leave();
     }

@@ -1,7 +1,7 @@
 import type { BatchingOptions, InferenceTensor, ModelRequest } from '@recloom/plugin-api';
 import type { Call, CallSharing } from './call.js';
-import { emptyData } from './feeds.js';
 import type { OpenedModel } from './protocol.js';
+import type { TensorMemory } from './tensor-memory.js';
 
 /** The budgets of one session's shared runs. */
 export interface SharingLimits {
@@ -73,15 +73,15 @@ export function sharingKeyOf({ sharing, model, outputs, feeds }: Call): string |
   return key;
 }
 
-/** The tensors of calls one below the other, in new memory. A single call's own are given as they are. */
-export function joinFeeds(calls: readonly Call[]): Readonly<Record<string, InferenceTensor>> {
+/** The tensors of calls one below the other, in memory of their own. A single call's own are given as they are. */
+export function joinFeeds(calls: readonly Call[], memory: TensorMemory): Readonly<Record<string, InferenceTensor>> {
   const [first] = calls;
   if (first === undefined) return {};
   if (calls.length === 1) return first.feeds;
   const joined: Record<string, InferenceTensor> = {};
   for (const [name, { type, dims }] of Object.entries(first.feeds)) {
     const parts = calls.map((call) => call.feeds[name] as InferenceTensor);
-    const data = emptyData(
+    const data = memory.values(
       type,
       parts.reduce((sum, part) => sum + part.data.length, 0),
     );

@@ -10,6 +10,7 @@ import { noteRun, type PoolModel } from './pool-model.js';
 import { fromPlainError, type OpenedModel, type WorkerMessage } from './protocol.js';
 import { isShareable, joinFeeds, type SharingLimits, sharingKeyOf, sharingOf, splitOutputs } from './sharing.js';
 import { createSlot, isAbandoned, type OpenTask, type RunTask, type Slot, slotFor, slotToOpen, type Task } from './slot.js';
+import type { TensorMemory } from './tensor-memory.js';
 
 export interface WorkerPoolOptions {
   /** How many workers may run at once. */
@@ -23,6 +24,8 @@ export interface WorkerPoolOptions {
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly logger: Pick<Logger, 'warn'> | undefined;
   readonly metrics: Metrics | undefined;
+  /** Where the memory of inputs comes from, and goes when it was used. */
+  readonly memory: TensorMemory;
   /** For the labels of metrics. */
   readonly isolation: string;
 }
@@ -279,7 +282,7 @@ export class WorkerPool {
     const last = calls.reduce((latest, call) => Math.max(latest, call.deadlineMs ?? Number.POSITIVE_INFINITY), 0);
     const startBefore = last === Number.POSITIVE_INFINITY ? undefined : performance.timeOrigin + performance.now() + last - now;
     try {
-      const feeds = joinFeeds(calls);
+      const feeds = joinFeeds(calls, this.#options.memory);
       for (const call of calls) call.task = task;
       this.#occupy(slot, task);
       slot.host?.post({ kind: 'run', call: task.id, key: model.request.key, feeds, outputs, startBefore }, buffersOf(feeds));
@@ -390,6 +393,7 @@ export class WorkerPool {
   }
 
   #receive(slot: Slot, message: WorkerMessage): void {
+    for (const buffer of message.spent ?? []) this.#options.memory.give(buffer);
     const task = slot.inFlight.get(message.call);
     if (task === undefined) return;
     this.#vacate(task);
@@ -449,6 +453,8 @@ export class WorkerPool {
         if (message.fellBack !== undefined) this.#fallBack(task, message.fellBack);
         const rows = calls.reduce((sum, call) => sum + (call.sharing?.rows ?? Object.values(call.feeds)[0]?.dims[0] ?? 1), 0);
         this.#metrics.ran(model, message.milliseconds, rows, calls.length);
+        // What was copied on its way, into a shared run or to another process, is still here.
+        for (const call of calls) for (const buffer of buffersOf(call.feeds)) this.#options.memory.give(buffer);
         if (calls.length === 1) return answer(calls[0] as Call, () => calls[0]?.resolve(message.outputs));
         const parts = splitOutputs(message.outputs, calls);
         if (parts === undefined) return this.#runApart(task);

@@ -63,6 +63,11 @@ export interface InferenceRunOptions {
   readonly signal?: AbortSignal;
   /** A call not started by then is not run and fails as retryable. Milliseconds on the monotonic clock of this process (`performance.now()`). */
   readonly deadlineMs?: number;
+  /**
+   * Inputs whose memory is given to the service instead of being copied, by name. Their arrays must not be used any more once
+   * `run` was called, whatever comes of it. Meant for memory from `InferenceSession.memory`.
+   */
+  readonly give?: readonly string[];
 }
 
 /** One loaded model. Safe to call concurrently: calls queue for the worker. */
@@ -82,6 +87,12 @@ export interface InferenceSession {
   readonly batchDependent?: boolean;
   /** How many runs of this model the service may have under way at once, for callers that have much to run: twice as many calls keep its workers busy. */
   readonly parallelRuns?: number;
+  /**
+   * Memory for the values of an input of a later `run` that is told to take it (`give`): at least `byteLength` bytes, with
+   * what an earlier call left in them. It comes from earlier calls, and spares a copy and fresh pages for large inputs. What
+   * is not given is left to the garbage collector.
+   */
+  memory?(byteLength: number): ArrayBuffer;
   run(feeds: Readonly<Record<string, InferenceTensor>>, options?: InferenceRunOptions): Promise<Record<string, InferenceTensor>>;
   /** Gives the session back; the worker forgets the model when nobody uses it. Idempotent. */
   close(): Promise<void>;
