@@ -30,6 +30,8 @@ export function* readFields(bytes: Uint8Array): Generator<ProtobufField, void, u
   while (place < bytes.length) {
     const start = place;
     const tag = readVarint();
+    // Other readers drop what is beyond 32 bits, and would see another field than this one.
+    if (tag > 0xffff_ffff) throw new RangeError('it is not a protobuf message');
     const field = Math.floor(tag / 8);
     const wire = tag % 8;
     let value: number | undefined;
