@@ -64,6 +64,32 @@ describe('the table of bad input', () => {
         'data-impossible-times',
       ],
       Components: ['component-throws', 'component-hangs', 'component-not-finite', 'component-too-few', 'component-too-many'],
+      Models: [
+        'model-missing',
+        'model-truncated',
+        'model-wrong-hash',
+        'model-newer-operators',
+        'model-input-names',
+        'model-input-widths',
+        'model-nan',
+        'model-wrong-length',
+        'model-slow',
+        'model-device-unknown',
+        'model-device-missing',
+        'model-outside-its-folder',
+      ],
+      Load: ['load-queue-full', 'load-abort-queued', 'load-abort-running', 'load-close-busy'],
+      Pictures: [
+        'picture-missing',
+        'picture-bomb',
+        'picture-cut-jpeg',
+        'picture-cut-png',
+        'picture-lying-name',
+        'picture-animated-webp',
+        'picture-huge-frame',
+        'picture-print',
+      ],
+      Texts: ['text-megabyte', 'text-empty', 'text-emoji', 'text-other-scripts', 'text-control-characters'],
       Requests: [
         'request-unknown-user',
         'request-unknown-item',
@@ -88,5 +114,7 @@ describe('the table of bad input', () => {
       ],
     };
     for (const id of Object.values(asked).flat()) expect([id, ids.has(id)]).toEqual([id, true]);
+    // At least twenty hostile pictures: rows with a code.
+    expect(rows.filter((row) => row.section === 'Pictures' && row.codes.length > 0).length).toBeGreaterThanOrEqual(20);
   });
 });

@@ -201,7 +201,12 @@ async function makeEngine(parts: {
     if (component.feature !== undefined && extractors.has(component.name))
       features.set(component.name, new LiveFeature(component.name, component.feature));
   }
-  const assembly = await assemble({ plan, services, items, users, states, features, signal, warn: (warning) => warnings.push(warning) });
+  // Components also warn while the pipeline serves (a new item whose picture is broken): the newest are kept.
+  const warn = (warning: Warning): void => {
+    warnings.push(warning);
+    if (warnings.length > mostWarnings) warnings.shift();
+  };
+  const assembly = await assemble({ plan, services, items, users, states, features, signal, warn });
   const onRead = options.onRead;
   return new Engine({
     plan,
@@ -218,6 +223,8 @@ async function makeEngine(parts: {
     onRead,
   });
 }
+
+const mostWarnings = 1000;
 
 /** The services that requests use, taken out of the container once. */
 async function requestServices(services: ServiceContainer, options: OpenPipelineOptions): Promise<RequestServices> {

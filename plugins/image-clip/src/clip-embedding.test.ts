@@ -5,7 +5,7 @@ import { createInference, createMemoryKeyValueStore } from '@recloom/inference';
 import reference from '@recloom/model-image-minilm-lite0/reference.json' with { type: 'json' };
 import { type InferenceSession, type KeyValueStore, type ModelFiles, recloomError, type Warning } from '@recloom/plugin-api';
 import { testPicture } from '@recloom/testing';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ClipEmbedding } from './clip-embedding.js';
 import byPillow from './pil-embeddings.fixture.json' with { type: 'json' };
@@ -41,7 +41,7 @@ afterAll(async () => {
 });
 
 /** The five pictures of reference.json, by their formulas. */
-const drawings: Readonly<Record<keyof typeof reference.embeddings.vision_model_quantized, sharp.Sharp>> = {
+const drawings: Readonly<Record<keyof typeof reference.embeddings.vision_model_quantized, Sharp>> = {
   red: paint(224, 224, () => [255, 0, 0]),
   grey_ramp: paint(224, 224, (x) => [x, x, x]),
   checker28: paint(224, 224, (x, y) => {

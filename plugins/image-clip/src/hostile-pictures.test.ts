@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import { createMemoryKeyValueStore } from '@recloom/inference';
 import { type ImageReader, recloomError, type Warning } from '@recloom/plugin-api';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { embedItems, embedQueries, openClip, paint } from './test-clip.test-support.js';
 import { colours, fakeInference } from './test-inference.test-support.js';
@@ -29,10 +29,10 @@ const blue: Colour = [0, 0, 255];
 const white: Colour = [255, 255, 255];
 
 /** Red, green / blue, white: each quadrant tells where it ended up. */
-const flag = (width = 320, height = 240): sharp.Sharp =>
+const flag = (width = 320, height = 240): Sharp =>
   paint(width, height, (x, y) => (y < height / 2 ? (x < width / 2 ? red : green) : x < width / 2 ? blue : white));
 /** Grain that no codec can compress away. */
-const noise = (width: number, height: number): sharp.Sharp =>
+const noise = (width: number, height: number): Sharp =>
   paint(width, height, (x, y) => [(x * 7919 + y * 104_729) % 251, (x * x + y) % 241, (x + y * y) % 239]);
 
 /** CRC-32 of the PNG specification, annex D; zlib's own came with Node 20.15. */
@@ -60,7 +60,7 @@ function pngOf(width: number, height: number, bits: number, content: Uint8Array,
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
   return Buffer.concat([signature, pngChunk('IHDR', header), ...before, pngChunk('IDAT', content), pngChunk('IEND', new Uint8Array(0))]);
 }
-const frames = async (): Promise<sharp.Sharp> => {
+const frames = async (): Promise<Sharp> => {
   const shades = await Promise.all([flag(), paint(320, 240, () => blue)].map((picture) => picture.png().toBuffer()));
   return sharp(shades, { join: { animated: true } });
 };

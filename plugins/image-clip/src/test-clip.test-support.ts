@@ -11,7 +11,7 @@ import {
   recloomError,
   type Warning,
 } from '@recloom/plugin-api';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { ClipEmbedding } from './clip-embedding.js';
 import { clipOptions } from './options.js';
 
@@ -112,7 +112,7 @@ export const dot = (left: readonly number[] = [], right: readonly number[] = [])
   left.reduce((sum, value, place) => sum + value * (right[place] ?? 0), 0);
 
 /** A picture by its formula: colours by column and row. */
-export function paint(width: number, height: number, colourAt: (x: number, y: number) => readonly [number, number, number]): sharp.Sharp {
+export function paint(width: number, height: number, colourAt: (x: number, y: number) => readonly [number, number, number]): Sharp {
   const pixels = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) pixels.set(colourAt(x, y), (y * width + x) * 3);
   return sharp(pixels, { raw: { width, height, channels: 3 } });
