@@ -361,8 +361,10 @@ def train_attention(data, arguments, path, fixed_rounds=None):
         return np.concatenate(parts)
 
     train = data.train
-    lists = [inputs_of(train, index) for index in range(len(train.starts))]
-    targets = [torch.from_numpy(train.labels[s : s + n] > 0).float() for s, n in zip(train.starts, train.sizes)]
+    # A list without anything taken (what was taken was not proposed) has no target.
+    useful = [index for index, (s, n) in enumerate(zip(train.starts, train.sizes)) if (train.labels[s : s + n] > 0).any()]
+    lists = [inputs_of(train, index) for index in useful]
+    targets = [torch.from_numpy(train.labels[train.starts[i] : train.starts[i] + train.sizes[i]] > 0).float() for i in useful]
     best, rounds, state = -1.0, 0, None
     for epoch in range(1, (fixed_rounds or arguments.rounds) + 1):
         model.train()
@@ -435,7 +437,7 @@ def check_onnx(path, predict, inputs, data, arguments):
     names = {value.name for value in session.get_inputs()}
     found = [session.run(None, {k: v for k, v in feeds.items() if k in names})[0].reshape(-1) for feeds in lists]
     difference = float(np.abs(np.concatenate(found) - expected).max())
-    if difference > 1e-4:
+    if not difference <= 1e-4:
         sys.exit(f"the ONNX file differs from the trained model by {difference}")
     return difference
 

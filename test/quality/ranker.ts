@@ -20,10 +20,11 @@ const help = `Usage: npm run quality -- ranker [options]
 
   --part validation|test   cut on 2011-10-09 or on 2011-11-09 (default validation: choose there, look at the test once)
   --value EXPRESSION       one more row: a CEL value over the columns of examples/online-retail/shop-full.yaml; again for more
+  --unlimited              ask the sources for the whole catalogue instead of what they propose in serving
   --json                   one JSON document instead of the table
 
-Protocol Q1: the pipeline is fitted on what was known before the cut and ranks the whole catalogue for every customer who took
-something new in the month after it. NDCG@10, mean and standard error over customers; "against" is the paired difference to the
+Protocol Q1: the pipeline is fitted on what was known before the cut and asked for every customer who took something new in the
+month after it. What it ranks is what its sources propose, as in serving; the share of the right answers among that is the ceiling. NDCG@10, mean and standard error over customers; "against" is the paired difference to the
 preset's blend with a 95 % bootstrap interval, and p of a paired randomisation test.`;
 
 const directory = join(import.meta.dirname, '..', '..', 'examples', 'online-retail');
@@ -73,9 +74,14 @@ async function homeAlone(): Promise<Record<string, unknown>> {
 }
 
 /** One pass over all candidates gives every value that is asked for: they share their columns. */
-async function measure(split: TemporalSplit, values: readonly (readonly [name: string, what: string, value: string])[]): Promise<Row[]> {
+async function measure(
+  split: TemporalSplit,
+  values: readonly (readonly [name: string, what: string, value: string])[],
+  unlimited: boolean,
+): Promise<{ readonly rows: readonly Row[]; readonly ceiling: number; readonly candidates: number }> {
   const pipeline = await openPipeline(await homeAlone(), { dataset: split.train, directory });
   const lists = values.map((): (readonly string[])[] => []);
+  let [right, found, count] = [0, 0, 0];
   try {
     const requests = split.cases.map(({ user, known }) => ({
       user,
@@ -85,10 +91,15 @@ async function measure(split: TemporalSplit, values: readonly (readonly [name: s
       asOf: split.cutMs,
     }));
     const columns = values.map(([, , value]) => value);
-    for await (const { candidates, error } of pipeline.scoreCandidates(requests, { columns, batch: 64, unlimited: true })) {
+    for await (const { index: place, candidates, error } of pipeline.scoreCandidates(requests, { columns, batch: 64, unlimited })) {
       if (error !== undefined) throw error;
       const missing = candidates.warnings.find(({ code }) => code === 'RECLOOM_RUN_NODE_FAILED');
       if (missing !== undefined) throw new Error(missing.message);
+      const proposed = new Set(candidates.ids);
+      const relevant = split.cases[place]?.relevant ?? [];
+      right += relevant.length;
+      found += relevant.filter((id) => proposed.has(id)).length;
+      count += candidates.ids.length;
       for (const [index, value] of columns.entries()) {
         lists[index]?.push(
           best(candidates.columns[value] as Float32Array, candidates.rows).map((place) => candidates.ids[place] as string),
@@ -102,7 +113,7 @@ async function measure(split: TemporalSplit, values: readonly (readonly [name: s
   for (const [index, [name, what]] of values.entries()) {
     rows.push({ name, what, report: await evaluateRecommender(() => lists[index] as (readonly string[])[], split) });
   }
-  return rows;
+  return { rows, ceiling: found / right, candidates: count / split.cases.length };
 }
 
 /** Places of the ten best: by value, then by ascending row. */
@@ -122,6 +133,7 @@ async function main(): Promise<void> {
     options: {
       part: { type: 'string', default: 'validation' },
       value: { type: 'string', multiple: true, default: [] },
+      unlimited: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -135,15 +147,17 @@ async function main(): Promise<void> {
   const { config } = await loadConfig(join(directory, 'shop-full.yaml'));
   const split = await readSplit(part);
   const popularity = await evaluateRecommender(popularityRecommender(split), split);
-  const rows: Row[] = [
-    { name: 'popularity', what: 'what most customers bought', report: popularity },
-    ...(await measure(split, [
+  const measured = await measure(
+    split,
+    [
       [baseline, 'the preset’s home page', blend],
       ['shop-full', 'the value of shop-full.yaml', config.surfaces[surface]?.value as string],
       ...models(Object.keys(config.components)),
       ...values.value.map((text, index): [string, string, string] => [`value ${index + 1}`, text, text]),
-    ])),
-  ];
+    ],
+    values.unlimited,
+  );
+  const rows: Row[] = [{ name: 'popularity', what: 'what most customers bought', report: popularity }, ...measured.rows];
   const base = rows.find(({ name }) => name === baseline)?.report.ndcgPerCase as Float64Array;
   const table = rows.map(({ name, what, report }) => ({
     name,
@@ -156,7 +170,13 @@ async function main(): Promise<void> {
       : { against: pairedBootstrap(report.ndcgPerCase, base), p: pairedRandomisationTest(report.ndcgPerCase, base) }),
   }));
   if (values.json) {
-    console.log(JSON.stringify({ protocol: 'Q1', part, cases: split.cases.length, k: 10, rows: table }, null, 2));
+    console.log(
+      JSON.stringify(
+        { protocol: 'Q1', part, cases: split.cases.length, k: 10, candidates: measured.candidates, ceiling: measured.ceiling, rows: table },
+        null,
+        2,
+      ),
+    );
     return;
   }
   const figure = ({ mean, standardError }: Mean): string => `${mean.toFixed(4)} ± ${standardError.toFixed(4)}`;
@@ -171,6 +191,9 @@ async function main(): Promise<void> {
       `| \`${row.name}\`: ${row.what} | ${figure(row.ndcg)} | ${figure(row.recall)} | ${(row.coverage * 100).toFixed(0)} % | ${against} | ${chance} |`,
     );
   }
+  console.log(
+    `\n${measured.candidates.toFixed(0)} candidates a customer; ${(measured.ceiling * 100).toFixed(1)} % of the right answers are among them`,
+  );
 }
 
 /** The trained models of the config, each by itself. */
