@@ -9,7 +9,7 @@ export function embeddingInput(input: string, feature: FeatureMatrix): InputFill
     reads: [],
     fill(batch: CandidateBatch, arena: Arena): InferenceTensor {
       const { width } = feature;
-      const data = arena.floats(batch.count * width);
+      const data = arena.outgoing(batch.count * width);
       copyVectors(feature, batch.rows, batch.count, data, 0);
       return { type: 'float32', dims: [batch.count, width], data };
     },

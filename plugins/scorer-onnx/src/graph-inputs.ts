@@ -1,3 +1,4 @@
+import type { Kernels } from '@recloom/kernels';
 import type { CandidateBatch, Expressions, FeatureMatrix, InferenceTensor, InferenceTensorInfo, Table } from '@recloom/plugin-api';
 import { sliceBatch } from './batch-slices.js';
 import { categoryInput, Vocabulary } from './category-input.js';
@@ -14,6 +15,7 @@ import { showShape, showTensor } from './show-tensor.js';
 export interface InputMaterial {
   readonly expressions: Expressions;
   readonly items: Table;
+  readonly kernels: Kernels;
   /** The features under `in:`. */
   readonly features: readonly FeatureMatrix[];
 }
@@ -129,7 +131,7 @@ async function openInput(
   info: InferenceTensorInfo,
   description: InputDescription,
   manifest: Manifest,
-  { expressions, items, features }: InputMaterial,
+  { expressions, items, kernels, features }: InputMaterial,
 ): Promise<InputFiller> {
   const { name: input } = info;
   const rank = info.dims.length === 1 ? 1 : 2;
@@ -146,6 +148,7 @@ async function openInput(
       },
       expressions,
       items,
+      kernels,
     );
   }
   if ('category' in description) {

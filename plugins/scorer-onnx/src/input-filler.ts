@@ -13,7 +13,19 @@ export interface InputFiller {
    * the arena and are valid until it is given back.
    */
   fill(batch: CandidateBatch, arena: Arena): InferenceTensor;
+  /** The same values as columns, where the input has some: what an engine takes that has no need of rows. */
+  columns?(batch: CandidateBatch, arena: Arena): ColumnValues;
 }
+
+/** Columns with a value per candidate, NaN where it is missing; they are read only, and valid as long as the arena is held. */
+export interface ColumnValues {
+  readonly values: readonly Float32Array[];
+  /** What stands for a missing value. */
+  readonly missing: number;
+}
+
+/** Gives at least so many bytes, with values left from before. */
+export type TakeMemory = (byteLength: number) => ArrayBuffer;
 
 /** Buffers for the tensors and temporaries of one run after the other: whoever holds it has it alone. */
 export class Arena {
@@ -25,6 +37,13 @@ export class Arena {
   #longsTaken = 0;
   #wordsTaken = 0;
   #bytesTaken = 0;
+  readonly #takeMemory: TakeMemory | undefined;
+  readonly #outgoing: ArrayBufferLike[] = [];
+
+  /** @param takeMemory where the memory of large tensors comes from, when the engine takes it away with them */
+  constructor(takeMemory?: TakeMemory) {
+    this.#takeMemory = takeMemory;
+  }
 
   /** Takes everything back for the next run. */
   reset(): void {
@@ -32,6 +51,20 @@ export class Arena {
     this.#longsTaken = 0;
     this.#wordsTaken = 0;
     this.#bytesTaken = 0;
+    this.#outgoing.length = 0;
+  }
+
+  /** `length` floats for a tensor, with values left from before; they may be the engine's to take away. */
+  outgoing(length: number): Float32Array {
+    if (this.#takeMemory === undefined) return this.floats(length);
+    const floats = new Float32Array(this.#takeMemory(4 * length), 0, length);
+    this.#outgoing.push(floats.buffer);
+    return floats;
+  }
+
+  /** Whether a tensor's values are the engine's to take away. */
+  isOutgoing({ data }: InferenceTensor): boolean {
+    return this.#outgoing.includes(data.buffer);
   }
 
   /** `length` floats with values left from before. */
@@ -42,12 +75,6 @@ export class Arena {
     const fresh = new Float32Array(capacity(length));
     this.#floats[place] = fresh;
     return fresh.subarray(0, length);
-  }
-
-  /** `length` floats, and the same bytes as whole numbers. */
-  floatsAndBits(length: number): { readonly floats: Float32Array; readonly bits: Int32Array } {
-    const floats = this.floats(length);
-    return { floats, bits: new Int32Array(floats.buffer, floats.byteOffset, length) };
   }
 
   longs(length: number): BigInt64Array {
@@ -90,10 +117,15 @@ function capacity(length: number): number {
 
 /** Arenas that are not in use: concurrent requests have one each, and the next ones find them again. */
 export class ArenaPool {
+  readonly #takeMemory: TakeMemory | undefined;
   readonly #free: Arena[] = [];
 
+  constructor(takeMemory?: TakeMemory) {
+    this.#takeMemory = takeMemory;
+  }
+
   take(): Arena {
-    return this.#free.pop() ?? new Arena();
+    return this.#free.pop() ?? new Arena(this.#takeMemory);
   }
 
   /** One that grew beyond 64 MiB, or a ninth, is left to the garbage collector. */

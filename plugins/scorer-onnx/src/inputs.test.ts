@@ -1,3 +1,4 @@
+import { createKernels } from '@recloom/kernels';
 import {
   booleanColumn,
   candidateBatch,
@@ -13,7 +14,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sliceBatch, stretchesOf } from './batch-slices.js';
 import { categoryInput, Vocabulary } from './category-input.js';
-import { columnsInput, interleave } from './columns-input.js';
+import { columnsInput } from './columns-input.js';
 import { embeddingInput, queryEmbeddingInput } from './embedding-inputs.js';
 import { historyEmbeddingInput, historyIdsInput, historyMaskInput, historyNumberInput } from './history-inputs.js';
 import { Arena, ArenaPool, type InputFiller } from './input-filler.js';
@@ -31,9 +32,11 @@ function fill(filler: InputFiller, batch: ReturnType<typeof candidateBatch>): { 
   return { dims, type, values: Array.from(data as ArrayLike<number | bigint>, Number) };
 }
 
+const kernels = createKernels();
+
 describe('columnsInput', () => {
   const open = (texts: readonly string[], missing: number, rank: 1 | 2 = 2): InputFiller =>
-    columnsInput({ input: 'x', texts, missing, rank, place: (index) => `column ${index}` }, simpleExpressions(items), items);
+    columnsInput({ input: 'x', texts, missing, rank, place: (index) => `column ${index}` }, simpleExpressions(items), items, kernels);
 
   it('columns as they lie, computed ones and truth values, side by side; by hand', () => {
     const batch = candidateBatch({
@@ -68,33 +71,36 @@ describe('columnsInput', () => {
     expect(values).toEqual([Number.NaN, 40]);
   });
 
+  it('as columns: those of the pipeline where they lie, the others in the arena, gaps as they are', () => {
+    const batch = candidateBatch({ rows: [[2, 0, 9]], columns: { 'score.h': [0.5, Number.NaN, 2] } });
+    const { values, missing } = open(['score.h', 'item.price', 'item.price + 1', 'feature.gone'], -1).columns?.(batch, new Arena()) ?? {};
+    expect(missing).toBe(-1);
+    expect(values?.map((column) => [...column])).toEqual([
+      [0.5, Number.NaN, 2],
+      [Number.NaN, 1, Number.NaN],
+      [Number.NaN, 2, Number.NaN],
+      [Number.NaN, Number.NaN, Number.NaN],
+    ]);
+    expect(values?.[0]?.buffer).toBe(batch.column('score.h')?.buffer);
+  });
+
+  it('into memory that is given away, where there is such', () => {
+    const memory = new ArrayBuffer(4096);
+    const arena = new Arena(() => memory);
+    const tensor = open(['item.price', 'item.price'], 0).fill(candidateBatch({ rows: [[0, 1]] }), arena);
+    expect(tensor.data.buffer).toBe(memory);
+    expect([...(tensor.data as Float32Array)]).toEqual([1, 1, 2.5, 2.5]);
+    expect(arena.isOutgoing(tensor)).toBe(true);
+    arena.reset();
+    expect(arena.isOutgoing(tensor)).toBe(false);
+  });
+
   it('rows past what an item column holds are missing', () => {
     expect(fill(open(['item.price'], 7), candidateBatch({ rows: [[9]] })).values).toEqual([7]);
   });
 
   it('names the column that is wrong', () => {
     expect(() => open(['item.price', 'item.prize'], 0)).toThrow(/^column 1: The expression is wrong/);
-  });
-});
-
-describe('interleave', () => {
-  it('is the transposed matrix with its gaps filled, whatever the sizes', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 1, max: 9 }), fc.integer(), (count, width, seed) => {
-        const columns = Float32Array.from({ length: width * count }, (_, place) =>
-          (seed + place * 7) % 5 === 0 ? Number.NaN : place % 11 === 0 ? -0 : place % 13 === 0 ? Number.NEGATIVE_INFINITY : place - 50,
-        );
-        const out = new Float32Array(count * width).fill(-77);
-        interleave(new Int32Array(columns.buffer), count, width, 0.5, new Int32Array(out.buffer));
-        for (let row = 0; row < count; row++) {
-          for (let column = 0; column < width; column++) {
-            const value = columns[column * count + row] as number;
-            expect(out[row * width + column]).toBe(Number.isNaN(value) ? 0.5 : value);
-          }
-        }
-      }),
-      { numRuns: 40 },
-    );
   });
 });
 

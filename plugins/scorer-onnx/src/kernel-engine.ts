@@ -3,10 +3,10 @@ import { open, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { KernelError, type Kernels } from '@recloom/kernels';
 import { type InferenceTensor, type InferenceTensorInfo, recloomError, type Warning } from '@recloom/plugin-api';
-import type { Engine, RunLimits, Tensors } from './engine.js';
+import type { Engine, EngineFeeds, RunLimits, Tensors } from './engine.js';
 import { type OnnxGraph, readOnnxGraph } from './onnx-graph.js';
 import { compileProgram, type RowProgram } from './row-program.js';
-import { blockRows, NotUnderstood } from './row-steps.js';
+import { NotUnderstood } from './row-steps.js';
 
 /** A larger file is left to onnxruntime: it is hardly a linear model or a tree, and reading it here would hold up the host. */
 const mostBytes = 64 * 1024 * 1024;
@@ -64,6 +64,7 @@ async function readModel(file: string): Promise<Uint8Array> {
 class KernelEngine implements Engine {
   readonly device = 'kernels';
   readonly copiesInputs = false;
+  readonly columnInputs: ReadonlySet<string>;
   readonly sha256: string;
   readonly inputs: readonly InferenceTensorInfo[];
   readonly outputs: readonly InferenceTensorInfo[];
@@ -73,6 +74,7 @@ class KernelEngine implements Engine {
   constructor(graph: OnnxGraph, program: RowProgram, sha256: string) {
     this.#program = program;
     this.sha256 = sha256;
+    this.columnInputs = program.columnInputs;
     this.inputs = graph.inputs.map((info) => {
       const value = program.inputs.get(info.name);
       return value === undefined ? info : { ...info, dims: [info.dims[0] ?? -1, ...(value.rank === 1 ? [] : [value.width])] };
@@ -84,7 +86,7 @@ class KernelEngine implements Engine {
     });
   }
 
-  run(feeds: Tensors, rows: number, outputs: readonly string[], limits: RunLimits): Tensors | Promise<Tensors> {
+  run(feeds: EngineFeeds, rows: number, outputs: readonly string[], limits: RunLimits): Tensors | Promise<Tensors> {
     const results: Record<string, InferenceTensor> = {};
     for (const name of outputs) {
       const value = this.#program.outputs.get(name);
@@ -103,7 +105,13 @@ class KernelEngine implements Engine {
     this.#program.dispose();
   }
 
-  async #rest(feeds: Tensors, results: Record<string, InferenceTensor>, first: number, rows: number, limits: RunLimits): Promise<Tensors> {
+  async #rest(
+    feeds: EngineFeeds,
+    results: Record<string, InferenceTensor>,
+    first: number,
+    rows: number,
+    limits: RunLimits,
+  ): Promise<Tensors> {
     for (let done = first; done < rows; ) {
       await new Promise<void>((resolve) => setImmediate(resolve));
       limits.signal.throwIfAborted();
@@ -114,14 +122,17 @@ class KernelEngine implements Engine {
   }
 
   /** Computes blocks from row `first` on for as long as a turn lasts; the row it came to. Blocks are the same whatever the clock says. */
-  #stretch(feeds: Tensors, results: Record<string, InferenceTensor>, first: number, rows: number): number {
-    const { inputs, outputs, steps } = this.#program;
+  #stretch(feeds: EngineFeeds, results: Record<string, InferenceTensor>, first: number, rows: number): number {
+    const { inputs, outputs, steps, blockRows } = this.#program;
     const started = performance.now();
     let done = first;
     while (done < rows) {
       const count = Math.min(blockRows, rows - done);
       for (const [name, value] of inputs) {
-        const { data } = feeds[name] as InferenceTensor;
+        const columns = feeds.columns[name];
+        value.columns = columns && { ...columns, values: columns.values.map((column) => stretchOf(column, done, count)) };
+        if (columns !== undefined) continue;
+        const { data } = feeds.tensors[name] as InferenceTensor;
         value.values = (data as Float32Array).subarray(done * value.width, (done + count) * value.width);
       }
       for (const step of steps) step(count);
@@ -134,4 +145,8 @@ class KernelEngine implements Engine {
     }
     return done;
   }
+}
+
+function stretchOf(column: Float32Array, first: number, count: number): Float32Array {
+  return column.length === count ? column : column.subarray(first, first + count);
 }

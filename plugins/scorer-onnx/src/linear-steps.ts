@@ -115,10 +115,13 @@ function layerStep({ weights, bias }: Layer, input: RowValues, kernels: Kernels,
     result,
     step: (rows) => {
       const { values } = result;
-      const from = input.values.subarray(0, rows * input.width);
+      const { columns } = input;
+      const from = input.values.subarray(0, columns === undefined ? rows * input.width : 0);
       const products = single.subarray(0, rows);
       for (let target = 0; target < width; target++) {
-        kernels.multiplyRows(from, input.width, weights[target] as Float32Array, products);
+        const weight = weights[target] as Float32Array;
+        if (columns === undefined) kernels.multiplyRows(from, input.width, weight, products);
+        else kernels.combineColumns(columns.values, weight, columns.missing, products);
         const start = bias[target] as number;
         for (let row = 0; row < rows; row++) values[row * width + target] = (products[row] as number) + start;
       }

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { kernelsOf } from '@recloom/kernels';
 import {
   type CandidateBatch,
   type Compute,
@@ -18,7 +19,7 @@ import { type Stretch, sliceBatch, stretchesOf } from './batch-slices.js';
 import type { Engine, RunLimits, Tensors } from './engine.js';
 import { openInputs } from './graph-inputs.js';
 import { type OutputReader, openOutputs } from './graph-outputs.js';
-import { ArenaPool, type InputFiller } from './input-filler.js';
+import { ArenaPool, type ColumnValues, type InputFiller } from './input-filler.js';
 import { readManifest } from './manifest.js';
 import { findModelFile } from './model-file.js';
 import { openEngine } from './open-engine.js';
@@ -59,7 +60,7 @@ export class ModelScorer implements Scorer, ModelBacked {
   readonly #outputs: readonly OutputReader[];
   readonly #outputNames: readonly string[];
   readonly #mostRequests: number;
-  readonly #arenas = new ArenaPool();
+  readonly #arenas: ArenaPool;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -74,6 +75,7 @@ export class ModelScorer implements Scorer, ModelBacked {
     this.#options = options;
     this.#file = basename(file);
     this.#engine = engine;
+    this.#arenas = new ArenaPool(engine.takeMemory);
     this.#inputs = inputs;
     this.#outputs = outputs;
     this.#outputNames = [...new Set(outputs.map((output) => output.output))];
@@ -95,7 +97,7 @@ export class ModelScorer implements Scorer, ModelBacked {
     const manifest = await readManifest(options, file, directory);
     const engine = await openEngine(options, file, manifest, context);
     try {
-      const inputs = await openInputs(manifest, engine.inputs, context);
+      const inputs = await openInputs(manifest, engine.inputs, { ...context, kernels: kernelsOf(context.compute) });
       const outputs = openOutputs(manifest, engine.outputs);
       // With `auto` it is no news that a machine has no GPU.
       if (options.device !== 'auto') for (const warning of engine.warnings) context.warn(warning);
@@ -160,9 +162,20 @@ export class ModelScorer implements Scorer, ModelBacked {
       held = false;
     };
     try {
-      const feeds: Record<string, InferenceTensor> = {};
-      for (const input of this.#inputs) feeds[input.input] = input.fill(part, arena);
-      answer = this.#engine.run(feeds, part.count, this.#outputNames, limits);
+      const tensors: Record<string, InferenceTensor> = {};
+      const columns: Record<string, ColumnValues> = {};
+      const given: string[] = [];
+      for (const input of this.#inputs) {
+        const name = input.input;
+        if (input.columns !== undefined && this.#engine.columnInputs.has(name)) {
+          columns[name] = input.columns(part, arena);
+          continue;
+        }
+        const tensor = input.fill(part, arena);
+        tensors[name] = tensor;
+        if (arena.isOutgoing(tensor)) given.push(name);
+      }
+      answer = this.#engine.run({ tensors, given, columns }, part.count, this.#outputNames, limits);
       if (this.#engine.copiesInputs || !(answer instanceof Promise)) giveBack();
     } catch (error) {
       giveBack();

@@ -15,7 +15,7 @@ import {
 } from './linear-steps.js';
 import { floatsOf, numberOf } from './node-attributes.js';
 import type { OnnxConstant, OnnxGraph, OnnxNode } from './onnx-graph.js';
-import { NotUnderstood, type RowStep, type RowValues, require } from './row-steps.js';
+import { mostBlockRows, NotUnderstood, type RowStep, type RowValues, require, treeBlockRows } from './row-steps.js';
 import { logistics, softmax } from './score-transforms.js';
 import { treeStep } from './tree-steps.js';
 
@@ -28,6 +28,10 @@ const newestOpsets: Readonly<Record<string, number>> = { '': 24, 'ai.onnx.ml': 5
 export interface RowProgram {
   /** The graph's inputs that are read; their `values` are set before each block. */
   readonly inputs: ReadonlyMap<string, RowValues>;
+  /** Those of the inputs that may come as `columns` instead of `values`. */
+  readonly columnInputs: ReadonlySet<string>;
+  /** Rows of a block at the most. */
+  readonly blockRows: number;
   /** The wanted outputs. */
   readonly outputs: ReadonlyMap<string, RowValues>;
   readonly steps: readonly RowStep[];
@@ -68,6 +72,10 @@ class Compiler {
   readonly #underway = new Set<string>();
   readonly #inputs = new Map<string, RowValues>();
   readonly #steps: RowStep[] = [];
+  /** How many steps read a value. */
+  readonly #reads = new Map<RowValues, number>();
+  /** What a linear layer of one output reads. */
+  readonly #sums = new Set<RowValues>();
   readonly #disposers: (() => void)[] = [];
   #products = 0;
 
@@ -80,8 +88,13 @@ class Compiler {
 
   compile(wanted: readonly string[]): RowProgram {
     const outputs = new Map(wanted.map((name) => [name, this.#valueOf(name)]));
+    // Columns are laid side by side by a step that wants rows; one that adds them up needs none.
+    const takenAsColumns = ([name, value]: [string, RowValues]): boolean =>
+      this.#reads.get(value) === 1 && this.#sums.has(value) && !wanted.includes(name);
+    const columnInputs = new Set([...this.#inputs].filter(takenAsColumns).map(([name]) => name));
+    const blockRows = this.#disposers.length > 0 ? treeBlockRows : mostBlockRows;
     // Every input has to be fed to onnxruntime as well, so an unread one is no reason to decline.
-    return { inputs: this.#inputs, outputs, steps: this.#steps, dispose: () => this.dispose() };
+    return { inputs: this.#inputs, columnInputs, blockRows, outputs, steps: this.#steps, dispose: () => this.dispose() };
   }
 
   dispose(): void {
@@ -161,9 +174,11 @@ class Compiler {
         this.#steps.push(step);
         return result;
       }
-      case 'LinearRegressor':
+      case 'LinearRegressor': {
         this.#count(floatsOf(node, 'coefficients').length);
-        return this.#add(linearRegressor(node, this.#matrix(node, 0), this.#kernels));
+        const input = this.#matrix(node, 0);
+        return this.#addLayer(input, linearRegressor(node, input, this.#kernels));
+      }
       case 'LinearClassifier':
         require(place === 1, () => 'the labels of LinearClassifier');
         this.#count(floatsOf(node, 'coefficients').length);
@@ -189,7 +204,14 @@ class Compiler {
   }
 
   #operand(node: OnnxNode, place: number): RowValues {
-    return this.#valueOf(node.inputs[place] ?? '');
+    const value = this.#valueOf(node.inputs[place] ?? '');
+    this.#reads.set(value, (this.#reads.get(value) ?? 0) + 1);
+    return value;
+  }
+
+  #addLayer(input: RowValues, layer: Step): RowValues {
+    if (layer.result.width === 1) this.#sums.add(input);
+    return this.#add(layer);
   }
 
   #matrix(node: OnnxNode, place: number): RowValues {
@@ -213,11 +235,11 @@ class Compiler {
     require(matrix !== undefined, () => `a ${node.operator} without constant weights`);
     this.#count(productsOf(matrix));
     const input = this.#operand(node, 0);
-    if (node.operator === 'MatMul') return this.#add(matMul(input, matrix, this.#kernels));
+    if (node.operator === 'MatMul') return this.#addLayer(input, matMul(input, matrix, this.#kernels));
     const hasBias = (node.inputs[2] ?? '') !== '';
     const bias = this.#constant(node.inputs[2]);
     require(!hasBias || bias !== undefined, () => 'a Gemm without a constant bias');
-    return this.#add(gemm(node, input, matrix, bias, this.#kernels));
+    return this.#addLayer(input, gemm(node, input, matrix, bias, this.#kernels));
   }
 
   #arithmetic(node: OnnxNode, operator: 'Add' | 'Sub' | 'Mul' | 'Div'): RowValues {

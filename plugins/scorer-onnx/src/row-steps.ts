@@ -1,3 +1,5 @@
+import type { ColumnValues } from './input-filler.js';
+
 /** Values of all rows of a block, side by side: rows × width, row-major. */
 export interface RowValues {
   readonly width: number;
@@ -5,17 +7,21 @@ export interface RowValues {
   readonly rank: 1 | 2;
   /** The values for the block that is computed now; at least rows × width. */
   values: Float32Array;
+  /** Of an input that is taken as columns: those of the block, instead of `values`. */
+  columns?: ColumnValues | undefined;
 }
 
 /** Computes one value of the graph for the rows of a block. */
 export type RowStep = (rows: number) => void;
 
-/** Rows that are computed between two looks at the clock; a multiple of what the kernels take at a time. */
-export const blockRows = 256;
+/** Rows of trees that are computed between two looks at the clock; a multiple of what the kernels take at a time. */
+export const treeBlockRows = 256;
+/** Rows of everything else, which is faster. */
+export const mostBlockRows = 1024;
 
 /** A place for values that are computed block by block. */
 export function newValues(width: number, rank: 1 | 2 = 2): RowValues {
-  return { width, rank, values: new Float32Array(blockRows * width) };
+  return { width, rank, values: new Float32Array(mostBlockRows * width) };
 }
 
 /** A part of the graph that the kernels do not know; the text says which. */

@@ -1,5 +1,5 @@
 import type { Inference, InferenceRunOptions, InferenceSession } from '@recloom/plugin-api';
-import type { Engine, RunLimits, Tensors } from './engine.js';
+import type { Engine, EngineFeeds, RunLimits, Tensors } from './engine.js';
 import type { ModelOptions } from './options.js';
 
 /**
@@ -25,10 +25,13 @@ export async function openSession(
 
 class SessionEngine implements Engine {
   readonly copiesInputs = true;
+  readonly columnInputs: ReadonlySet<string> = new Set();
+  readonly takeMemory: Engine['takeMemory'];
   readonly #session: InferenceSession;
 
   constructor(session: InferenceSession) {
     this.#session = session;
+    this.takeMemory = session.memory && ((byteLength) => session.memory?.(byteLength) ?? new ArrayBuffer(byteLength));
   }
 
   get device(): string {
@@ -51,9 +54,9 @@ class SessionEngine implements Engine {
     return this.#session.warnings;
   }
 
-  run(feeds: Tensors, _rows: number, outputs: readonly string[], { signal, deadlineMs }: RunLimits): Promise<Tensors> {
-    const options: InferenceRunOptions = { outputs, signal, ...(deadlineMs === undefined ? {} : { deadlineMs }) };
-    return this.#session.run(feeds, options);
+  run({ tensors, given }: EngineFeeds, _rows: number, outputs: readonly string[], { signal, deadlineMs }: RunLimits): Promise<Tensors> {
+    const options: InferenceRunOptions = { outputs, signal, give: given, ...(deadlineMs === undefined ? {} : { deadlineMs }) };
+    return this.#session.run(tensors, options);
   }
 
   close(): Promise<void> {
