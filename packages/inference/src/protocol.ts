@@ -51,7 +51,7 @@ export type HostMessage =
       readonly key: string;
       readonly feeds: Readonly<Record<string, InferenceTensor>>;
       readonly outputs: readonly string[];
-      /** Milliseconds since the epoch after which the run must not start. */
+      /** On the machine's monotonic clock (`monotonicMs`): the run must not start later. */
       readonly startBefore: number | undefined;
     }
   /** The model's device failed elsewhere: from now on it runs on the CPU. */

@@ -1,5 +1,6 @@
 import { buffersOf } from './feeds.js';
 import { type ModelStore, outputBuffers } from './model-store.js';
+import { monotonicMs } from './monotonic.js';
 import { type HostMessage, toPlainError, type WorkerMessage } from './protocol.js';
 import { isReusable } from './tensor-memory.js';
 
@@ -32,9 +33,10 @@ export function serve(connection: Connection, store: ModelStore): (message: Host
   const reply = (message: WorkerMessage, transfer: readonly ArrayBuffer[] = []): void => connection.post(message, transfer);
   /** Answers a task, and sends the memory of its inputs back. */
   const finish = (task: Task, message: WorkerMessage, transfer: readonly ArrayBuffer[] = []): void => {
-    const spent = connection.givesBack && task.kind === 'run' ? buffersOf(task.feeds).filter(isReusable) : [];
+    const inputs = connection.givesBack && task.kind === 'run' ? buffersOf(task.feeds) : [];
+    const spent = inputs.filter((buffer) => isReusable(buffer) && !transfer.includes(buffer));
     if (spent.length === 0) reply(message, transfer);
-    else reply({ ...message, spent }, [...new Set([...transfer, ...spent])]);
+    else reply({ ...message, spent }, [...transfer, ...spent]);
   };
 
   const perform = async (task: Task): Promise<void> => {
@@ -43,7 +45,7 @@ export function serve(connection: Connection, store: ModelStore): (message: Host
         return reply({ kind: 'opened', call: task.call, model: await store.open(task.model) });
       case 'run': {
         if (cancelled.delete(task.call)) return finish(task, { kind: 'skipped', call: task.call, why: 'cancelled' });
-        if (task.startBefore !== undefined && performance.timeOrigin + performance.now() > task.startBefore) {
+        if (task.startBefore !== undefined && monotonicMs() > task.startBefore) {
           return finish(task, { kind: 'skipped', call: task.call, why: 'late' });
         }
         const started = performance.now();

@@ -95,6 +95,24 @@ describe('shared runs', () => {
     );
   });
 
+  it('an answer that is its own input stays what it is when the memory of inputs is used again', async () => {
+    const { service } = open();
+    const echo: TinyModel = {
+      inputs: [{ name: 'x', type: 'float32', dims: ['rows', 'columns'] }],
+      outputs: [{ name: 'y', type: 'float32', dims: ['rows', 'columns'] }],
+      nodes: [{ operator: 'Identity', inputs: ['x'], outputs: ['y'] }],
+    };
+    const session = await service.load({ file: await write('echo.onnx', echo), batching: true });
+    const kept: (readonly [number, InferenceTensor['data'] | undefined])[] = [];
+    for (const value of [1, 2, 3, 4, 5]) {
+      const both = await Promise.all([value, value + 10].map((each) => session.run(tensor(2, 4096, () => each))));
+      kept.push([value, both[0]?.['y']?.data], [value + 10, both[1]?.['y']?.data]);
+      const alone = await session.run(tensor(4, 4096, () => value + 20));
+      kept.push([value + 20, alone['y']?.data]);
+    }
+    for (const [value, data] of kept) expect(new Set(data)).toEqual(new Set([value]));
+  });
+
   it('keeps NaN and infinity with the caller they came from', async () => {
     const { service, runs } = open();
     const session = await service.load({ file: mlp, batching: true });
@@ -295,6 +313,27 @@ describe('shared runs', () => {
         tensor(2, 3, () => 1),
       );
       expect(runs.map(rowsOf)).toEqual([2, 2, 2]);
+    });
+
+    // Large enough for memory that is used again: what waits for a run of its own must not be in what others take meanwhile.
+    it('and then runs each call on what it brought, whatever others bring meanwhile', async () => {
+      const { service } = open();
+      const first: TinyModel = {
+        inputs: [{ name: 'x', type: 'float32', dims: ['rows', 'columns'] }],
+        outputs: [{ name: 'y', type: 'float32', dims: ['kept', 'columns'] }],
+        nodes: [{ operator: 'Compress', inputs: ['x', 'condition'], outputs: ['y'], numbers: { axis: 0 } }],
+        initializers: [{ name: 'condition', dims: [1], values: Uint8Array.of(1) }],
+      };
+      const session = await service.load({ file: await write('first-wide.onnx', first), batching: true, warmUp: false });
+      const answerTo = async (value: number): Promise<readonly number[]> => {
+        const answer = await valuesOf(session.run(tensor(2, 4096, () => value)));
+        return [...new Set(answer), answer.length];
+      };
+      const early = [1, 2, 3, 4].map(answerTo);
+      const [one] = await Promise.all(early.slice(0, 1));
+      const later = [5, 6, 7, 8].map(answerTo);
+      expect(one).toEqual([1, 4096]);
+      expect(await Promise.all([...early, ...later])).toEqual([1, 2, 3, 4, 5, 6, 7, 8].map((value) => [value, 4096]));
     });
 
     it('for calls of other outputs, and one caller’s bad input fails only that caller', async () => {

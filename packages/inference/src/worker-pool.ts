@@ -5,6 +5,7 @@ import { aborted, answer, type Call, late, poolName } from './call.js';
 import { CallQueue } from './call-queue.js';
 import { buffersOf } from './feeds.js';
 import type { ModelHost, StartModelHost } from './model-host.js';
+import { monotonicMs } from './monotonic.js';
 import { createPoolMetrics, type PoolMetrics } from './pool-metrics.js';
 import { noteRun, type PoolModel } from './pool-model.js';
 import { fromPlainError, type OpenedModel, type WorkerMessage } from './protocol.js';
@@ -280,7 +281,7 @@ export class WorkerPool {
     const task: RunTask = { kind: 'run', id: this.#nextId++, slot, model, calls, handedMs: now, overdue: undefined };
     // One that has time keeps the run for all; the others are answered by their own timers.
     const last = calls.reduce((latest, call) => Math.max(latest, call.deadlineMs ?? Number.POSITIVE_INFINITY), 0);
-    const startBefore = last === Number.POSITIVE_INFINITY ? undefined : performance.timeOrigin + performance.now() + last - now;
+    const startBefore = last === Number.POSITIVE_INFINITY ? undefined : monotonicMs() + last - now;
     try {
       const feeds = joinFeeds(calls, this.#options.memory);
       for (const call of calls) call.task = task;
@@ -453,11 +454,10 @@ export class WorkerPool {
         if (message.fellBack !== undefined) this.#fallBack(task, message.fellBack);
         const rows = calls.reduce((sum, call) => sum + (call.sharing?.rows ?? Object.values(call.feeds)[0]?.dims[0] ?? 1), 0);
         this.#metrics.ran(model, message.milliseconds, rows, calls.length);
-        // What was copied on its way, into a shared run or to another process, is still here.
-        for (const call of calls) for (const buffer of buffersOf(call.feeds)) this.#options.memory.give(buffer);
-        if (calls.length === 1) return answer(calls[0] as Call, () => calls[0]?.resolve(message.outputs));
-        const parts = splitOutputs(message.outputs, calls);
+        const parts = calls.length === 1 ? [message.outputs] : splitOutputs(message.outputs, calls);
         if (parts === undefined) return this.#runApart(task);
+        // What was copied on its way, into a shared run or to another process, is still here; calls that run again need it.
+        for (const call of calls) for (const buffer of buffersOf(call.feeds)) this.#options.memory.give(buffer);
         for (const [place, call] of calls.entries()) answer(call, () => call.resolve(parts[place] as Record<string, InferenceTensor>));
         return;
       }
