@@ -30,9 +30,10 @@ export async function writeFeatureFile(
   head.set(text, 8);
   const file = await open(path, 'w');
   try {
-    await file.write(head);
+    await file.appendFile(head);
     for (const [, , , data] of tensors) {
-      if (data.byteLength > 0) await file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      // One write takes at most 2 GiB; this writes on until all is there.
+      if (data.byteLength > 0) await file.appendFile(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     }
   } finally {
     await file.close();

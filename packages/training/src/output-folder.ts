@@ -32,12 +32,21 @@ export class OutputFolder {
   /** Replaces an earlier export. @throws RECLOOM_DAT_EXPORT_FOLDER when the place has been taken meanwhile. */
   async publish(): Promise<void> {
     await checkPlace(this.path);
+    const old = `${this.workPath}-old`;
     try {
-      const old = `${this.workPath}-old`;
-      await rename(this.path, old).catch((error: unknown) => {
-        if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
-      });
-      await rename(this.workPath, this.path);
+      const hadOne = await rename(this.path, old).then(
+        () => true,
+        (error: unknown) => {
+          if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
+          return false;
+        },
+      );
+      try {
+        await rename(this.workPath, this.path);
+      } catch (error) {
+        if (hadOne) await rename(old, this.path).catch(() => undefined);
+        throw error;
+      }
       await rm(old, { recursive: true, force: true });
     } catch (error) {
       throw recloomError('RECLOOM_DAT_EXPORT_FOLDER', { path: this.path, why: reasonOf(error) }, { cause: error });
