@@ -39,9 +39,8 @@ export function emptyData(type: InferenceElementType, count: number): InferenceT
  * @throws RECLOOM_RUN_MODEL_INPUT naming the input, what was expected and what came.
  */
 export function checkFeeds(inputs: readonly InferenceTensorInfo[], feeds: Readonly<Record<string, InferenceTensor>>): void {
-  const known = new Set(inputs.map((input) => input.name));
-  for (const name of Object.keys(feeds)) {
-    if (!known.has(name)) throw refuse(`there is no input "${name}"; it has ${list(inputs)}`);
+  for (const name in feeds) {
+    if (!inputs.some((input) => input.name === name)) throw refuse(`there is no input "${name}"; it has ${list(inputs)}`);
   }
   const sizes = new Map<string, number>();
   for (const input of inputs) {
@@ -58,7 +57,7 @@ export function checkOutputs(outputs: readonly InferenceTensorInfo[], wanted: re
   }
 }
 
-/** Deep copies in memory of their own that is not shared, ready to be transferred; the inputs in `given` are in such memory already. */
+/** Deep copies; those in `given` are taken as they are. */
 export function copyFeeds(
   feeds: Readonly<Record<string, InferenceTensor>>,
   given: readonly string[],
@@ -67,21 +66,14 @@ export function copyFeeds(
   const copies: Record<string, InferenceTensor> = Object.create(null) as Record<string, InferenceTensor>;
   for (const name of Object.keys(feeds)) {
     const { type, dims, data } = feeds[name] as InferenceTensor;
-    const own = given.includes(name) && data.buffer instanceof ArrayBuffer;
-    copies[name] = { type, dims: [...dims], data: own ? data : copyOf(type, data, memory) };
+    copies[name] = { type, dims: [...dims], data: given.includes(name) ? data : memory.copyOf(type, data) };
   }
   return copies;
 }
 
-function copyOf(type: InferenceElementType, data: InferenceTensor['data'], memory: TensorMemory): InferenceTensor['data'] {
-  const copy = memory.values(type, data.length);
-  copy.set(data as never);
-  return copy;
-}
-
-/** The buffers of tensors, each once, for the transfer list of a message. */
-export function buffersOf(tensors: Readonly<Record<string, InferenceTensor>>): ArrayBuffer[] {
-  return [...new Set(Object.values(tensors).map((tensor) => tensor.data.buffer as ArrayBuffer))];
+/** The buffers of tensors, each once. */
+export function buffersOf(tensors: Readonly<Record<string, InferenceTensor>>): ArrayBufferLike[] {
+  return [...new Set(Object.values(tensors).map((tensor) => tensor.data.buffer))];
 }
 
 function checkTensor(input: InferenceTensorInfo, feed: InferenceTensor, sizes: Map<string, number>): void {

@@ -13,7 +13,7 @@ import type { OpenModel } from './protocol.js';
 import { checkDevices } from './providers.js';
 import { SharedSession } from './shared-session.js';
 import { probeRows, sharingLimitsOf } from './sharing.js';
-import { TensorMemory } from './tensor-memory.js';
+import { sharedBuffer, TensorMemory } from './tensor-memory.js';
 import { startThread } from './thread-host.js';
 import { WorkerPool } from './worker-pool.js';
 
@@ -49,7 +49,7 @@ class WorkerInference implements InferenceService {
   readonly #settings: InferenceSettings;
   readonly #pools = new Map<InferenceIsolation, WorkerPool>();
   readonly #cache: ModelCache;
-  readonly #memory = new TensorMemory();
+  readonly #memory = new TensorMemory(sharedBuffer);
   #nextKey = 1;
   #closing: Promise<void> | undefined;
 

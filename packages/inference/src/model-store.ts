@@ -11,6 +11,7 @@ import { buffersOf, isElementType } from './feeds.js';
 import { discard, invalid, readModelSource } from './model-source.js';
 import type { OpenedModel, OpenModel } from './protocol.js';
 import { createSession, fallbackWarning } from './providers.js';
+import { ownBuffer, TensorMemory } from './tensor-memory.js';
 import { zeroFeeds } from './warm-up.js';
 
 /** The version of onnxruntime-node this package is tested with; errors about a missing library name it. */
@@ -35,6 +36,7 @@ export interface StoreAnswer {
 /** The models of one worker. The only file that imports onnxruntime, and only ever inside a worker. */
 export class ModelStore {
   readonly #importRuntime: () => Promise<unknown>;
+  readonly #memory = new TensorMemory(ownBuffer);
   #runtime: Promise<typeof onnxruntime> | undefined;
   /** By content. */
   readonly #sessions = new Map<string, LoadedSession>();
@@ -168,8 +170,17 @@ export class ModelStore {
   ): Promise<Record<string, InferenceTensor>> {
     const { Tensor } = await this.#loadRuntime();
     const tensors: Record<string, onnxruntime.Tensor> = {};
-    for (const [name, feed] of Object.entries(feeds)) tensors[name] = new Tensor(feed.type, feed.data as never, feed.dims);
+    const copies: ArrayBufferLike[] = [];
+    for (const name of Object.keys(feeds)) {
+      const { type, dims, data } = feeds[name] as InferenceTensor;
+      // The runtime takes no shared memory.
+      const shared = data.buffer instanceof SharedArrayBuffer;
+      const own = shared ? this.#memory.copyOf(type, data) : data;
+      if (shared) copies.push(own.buffer);
+      tensors[name] = new Tensor(type, own as never, dims);
+    }
     const results = await session.run(tensors, [...outputs]);
+    for (const buffer of copies) this.#memory.give(buffer);
     const plain: Record<string, InferenceTensor> = Object.create(null) as Record<string, InferenceTensor>;
     for (const name of outputs) {
       const result = results[name];
@@ -219,7 +230,7 @@ export class ModelStore {
 }
 
 /** Transferable buffers of a run's outputs. */
-export const outputBuffers: (outputs: Readonly<Record<string, InferenceTensor>>) => ArrayBuffer[] = buffersOf;
+export const outputBuffers = buffersOf as (outputs: Readonly<Record<string, InferenceTensor>>) => ArrayBuffer[];
 
 function describeTensors(metadata: readonly onnxruntime.InferenceSession.ValueMetadata[]): InferenceTensorInfo[] {
   return metadata.map((info) =>

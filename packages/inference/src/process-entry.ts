@@ -29,7 +29,6 @@ function start(send: (message: WorkerMessage) => void, settings: ChildSettings):
   watchParent();
   const take = serve(
     {
-      givesBack: false,
       post: (message) => send(message),
       // One turn of the event loop reads what is in the pipe.
       settle: () => new Promise((resolve) => setImmediate(resolve)),

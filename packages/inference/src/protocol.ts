@@ -61,7 +61,7 @@ export type HostMessage =
   | { readonly kind: 'stop' };
 
 /** Worker to host. */
-export type WorkerMessage = (
+export type WorkerMessage =
   | { readonly kind: 'opened'; readonly call: number; readonly model: OpenedModel }
   | {
       readonly kind: 'ran';
@@ -74,11 +74,7 @@ export type WorkerMessage = (
     }
   /** The call was cancelled, or its time had passed, before it started. */
   | { readonly kind: 'skipped'; readonly call: number; readonly why: 'cancelled' | 'late' }
-  | { readonly kind: 'failed'; readonly call: number; readonly error: PlainError }
-) & {
-  /** Memory of the run's inputs that can be used again. */
-  readonly spent?: readonly ArrayBuffer[];
-};
+  | { readonly kind: 'failed'; readonly call: number; readonly error: PlainError };
 
 /** An error as it crosses a thread or process boundary, where classes and symbols do not survive. */
 export interface PlainError {

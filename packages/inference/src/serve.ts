@@ -1,14 +1,10 @@
-import { buffersOf } from './feeds.js';
 import { type ModelStore, outputBuffers } from './model-store.js';
 import { monotonicMs } from './monotonic.js';
 import { type HostMessage, toPlainError, type WorkerMessage } from './protocol.js';
-import { isReusable } from './tensor-memory.js';
 
 /** A worker's end of the connection to its host. */
 export interface Connection {
   post(message: WorkerMessage, transfer: readonly ArrayBuffer[]): void;
-  /** Whether memory that arrived here can be sent back; between processes it would be copied. */
-  readonly givesBack: boolean;
   /** Hands what has arrived meanwhile to `accept`: a run blocks the loop, and cancellations must overtake the next one. */
   settle(accept: (message: HostMessage) => void): void | Promise<void>;
   /** A task may start. False when the process is ending. */
@@ -31,27 +27,20 @@ export function serve(connection: Connection, store: ModelStore): (message: Host
     else if (tasks.some((task) => 'call' in task && task.call === message.call)) cancelled.add(message.call);
   };
   const reply = (message: WorkerMessage, transfer: readonly ArrayBuffer[] = []): void => connection.post(message, transfer);
-  /** Answers a task, and sends the memory of its inputs back. */
-  const finish = (task: Task, message: WorkerMessage, transfer: readonly ArrayBuffer[] = []): void => {
-    const inputs = connection.givesBack && task.kind === 'run' ? buffersOf(task.feeds) : [];
-    const spent = inputs.filter((buffer) => isReusable(buffer) && !transfer.includes(buffer));
-    if (spent.length === 0) reply(message, transfer);
-    else reply({ ...message, spent }, [...transfer, ...spent]);
-  };
 
   const perform = async (task: Task): Promise<void> => {
     switch (task.kind) {
       case 'open':
         return reply({ kind: 'opened', call: task.call, model: await store.open(task.model) });
       case 'run': {
-        if (cancelled.delete(task.call)) return finish(task, { kind: 'skipped', call: task.call, why: 'cancelled' });
+        if (cancelled.delete(task.call)) return reply({ kind: 'skipped', call: task.call, why: 'cancelled' });
         if (task.startBefore !== undefined && monotonicMs() > task.startBefore) {
-          return finish(task, { kind: 'skipped', call: task.call, why: 'late' });
+          return reply({ kind: 'skipped', call: task.call, why: 'late' });
         }
         const started = performance.now();
         const { outputs, fellBack } = await store.run(task.key, task.feeds, task.outputs);
         const milliseconds = performance.now() - started;
-        return finish(task, { kind: 'ran', call: task.call, outputs, milliseconds, fellBack }, outputBuffers(outputs));
+        return reply({ kind: 'ran', call: task.call, outputs, milliseconds, fellBack }, outputBuffers(outputs));
       }
       case 'useCpu':
         return store.useCpu(task.key);
@@ -78,7 +67,7 @@ export function serve(connection: Connection, store: ModelStore): (message: Host
         try {
           await perform(task);
         } catch (error) {
-          if ('call' in task) finish(task, { kind: 'failed', call: task.call, error: toPlainError(error) });
+          if ('call' in task) reply({ kind: 'failed', call: task.call, error: toPlainError(error) });
         } finally {
           connection.leave();
         }

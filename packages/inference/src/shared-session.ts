@@ -47,7 +47,7 @@ export class SharedSession implements InferenceSession {
     return this.#entry.pool.parallelRunsOf(this.#entry.model);
   }
 
-  memory(byteLength: number): ArrayBuffer {
+  memory(byteLength: number): ArrayBufferLike {
     return this.#memory.take(byteLength);
   }
 

@@ -1,3 +1,4 @@
+import type { InferenceTensor } from '@recloom/plugin-api';
 import type { Call } from './call.js';
 import type { ModelHost } from './model-host.js';
 import { type PoolModel, windowOf } from './pool-model.js';
@@ -36,6 +37,8 @@ export interface OpenTask extends TaskBase {
 export interface RunTask extends TaskBase {
   readonly kind: 'run';
   readonly calls: readonly Call[];
+  /** The inputs of all of them. */
+  readonly feeds: Readonly<Record<string, InferenceTensor>>;
 }
 
 /** A place without a worker. */

@@ -14,7 +14,6 @@ export interface ThreadSettings {
 function start(port: MessagePort, settings: ThreadSettings): void {
   const take = serve(
     {
-      givesBack: true,
       post: (message, transfer) => port.postMessage(message, transfer),
       settle: (accept) => {
         for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))

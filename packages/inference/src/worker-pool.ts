@@ -49,6 +49,8 @@ const patienceMs = 1_000;
 /** When calls of a model have waited this long behind others, one more worker is given the model. */
 const spreadAfterMs = 5;
 
+const noModels: ReadonlySet<PoolModel> = new Set();
+
 /** Longest delay a timer takes. */
 const longestDelayMs = 2 ** 31 - 1;
 
@@ -243,6 +245,7 @@ export class WorkerPool {
     this.#gathering = false;
     clearTimeout(this.#company);
     this.#company = undefined;
+    if (this.#queue.size === 0) return this.#considerSpreading(noModels);
     const waiting = new Set<PoolModel>();
     const judged = new Set<string | undefined>();
     const now = this.#options.clock.monotonic();
@@ -278,15 +281,15 @@ export class WorkerPool {
   #hand(calls: readonly Call[], slot: Slot): void {
     const { model, outputs } = calls[0] as Call;
     const now = this.#options.clock.monotonic();
-    const task: RunTask = { kind: 'run', id: this.#nextId++, slot, model, calls, handedMs: now, overdue: undefined };
     // One that has time keeps the run for all; the others are answered by their own timers.
     const last = calls.reduce((latest, call) => Math.max(latest, call.deadlineMs ?? Number.POSITIVE_INFINITY), 0);
     const startBefore = last === Number.POSITIVE_INFINITY ? undefined : monotonicMs() + last - now;
+    const feeds = joinFeeds(calls, this.#options.memory);
+    const task: RunTask = { kind: 'run', id: this.#nextId++, slot, model, calls, feeds, handedMs: now, overdue: undefined };
     try {
-      const feeds = joinFeeds(calls, this.#options.memory);
       for (const call of calls) call.task = task;
       this.#occupy(slot, task);
-      slot.host?.post({ kind: 'run', call: task.id, key: model.request.key, feeds, outputs, startBefore }, buffersOf(feeds));
+      slot.host?.post({ kind: 'run', call: task.id, key: model.request.key, feeds, outputs, startBefore });
       this.#metrics.handed(calls.map((call) => now - call.arrivedMs));
     } catch (error) {
       this.#vacate(task);
@@ -316,6 +319,7 @@ export class WorkerPool {
 
   /** Looks at the models whose calls wait behind others. */
   #considerSpreading(waiting: ReadonlySet<PoolModel>): void {
+    if (waiting.size === 0 && this.#slots.every((slot) => slot.inFlight.size < 2)) return;
     const models = new Set(waiting);
     for (const slot of this.#slots) {
       let first = true;
@@ -394,14 +398,24 @@ export class WorkerPool {
   }
 
   #receive(slot: Slot, message: WorkerMessage): void {
-    for (const buffer of message.spent ?? []) this.#options.memory.give(buffer);
     const task = slot.inFlight.get(message.call);
     if (task === undefined) return;
     this.#vacate(task);
     if (task.kind === 'open') this.#finishOpening(task, message);
-    else this.#finishRun(task, message);
+    else {
+      this.#finishRun(task, message);
+      this.#recycle(task);
+    }
     this.#dispatch();
     this.#checkIdle();
+  }
+
+  /** The worker has read its inputs: their memory is free, but not that of calls that are to run again. */
+  #recycle({ feeds, calls }: RunTask): void {
+    const { memory } = this.#options;
+    for (const buffer of buffersOf(feeds)) memory.give(buffer);
+    if (calls.length === 1) return;
+    for (const call of calls) if (call.answered) for (const buffer of buffersOf(call.feeds)) memory.give(buffer);
   }
 
   #finishOpening(task: OpenTask, message: WorkerMessage): void {
@@ -456,8 +470,6 @@ export class WorkerPool {
         this.#metrics.ran(model, message.milliseconds, rows, calls.length);
         const parts = calls.length === 1 ? [message.outputs] : splitOutputs(message.outputs, calls);
         if (parts === undefined) return this.#runApart(task);
-        // What was copied on its way, into a shared run or to another process, is still here; calls that run again need it.
-        for (const call of calls) for (const buffer of buffersOf(call.feeds)) this.#options.memory.give(buffer);
         for (const [place, call] of calls.entries()) answer(call, () => call.resolve(parts[place] as Record<string, InferenceTensor>));
         return;
       }

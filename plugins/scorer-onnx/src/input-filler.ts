@@ -25,7 +25,7 @@ export interface ColumnValues {
 }
 
 /** Gives at least so many bytes, with values left from before. */
-export type TakeMemory = (byteLength: number) => ArrayBuffer;
+export type TakeMemory = (byteLength: number) => ArrayBufferLike;
 
 /** Buffers for the tensors and temporaries of one run after the other: whoever holds it has it alone. */
 export class Arena {

@@ -89,10 +89,10 @@ export interface InferenceSession {
   readonly parallelRuns?: number;
   /**
    * Memory for the values of an input of a later `run` that is told to take it (`give`): at least `byteLength` bytes, with
-   * what an earlier call left in them. It comes from earlier calls, and spares a copy and fresh pages for large inputs. What
+   * what an earlier call left in them, shared with the worker where it can be. It spares a copy and fresh pages for large inputs. What
    * is not given is left to the garbage collector.
    */
-  memory?(byteLength: number): ArrayBuffer;
+  memory?(byteLength: number): ArrayBufferLike;
   run(feeds: Readonly<Record<string, InferenceTensor>>, options?: InferenceRunOptions): Promise<Record<string, InferenceTensor>>;
   /** Gives the session back; the worker forgets the model when nobody uses it. Idempotent. */
   close(): Promise<void>;
