@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { copyFile, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Answer, type Dataset, openPipeline, type Pipeline, readPipelineData } from '@recloom/core';
+import { type Answer, buildPipeline, type Dataset, openPipeline, type Pipeline, readPipelineData, validatePipeline } from '@recloom/core';
 import { loggerToken, type RecloomError, type Warning } from '@recloom/plugin-api';
 import { recordingLogger } from '@recloom/testing';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
@@ -115,6 +115,11 @@ describe('models', () => {
     expect((await refusal(code, `model: "@recloom/model-absent", ${inputs}`)).message).toContain('@recloom/model-absent was not found');
     await mkdir(shop.file('empty-folder'));
     await refusal(code, `model: ./empty-folder, ${inputs}`);
+    // A build does not publish what could not be opened, and `validate` says so without one.
+    const config = shop.file(`models-${count}.yaml`);
+    problemOf(await failureOf(validatePipeline(config, { data: true })), code);
+    problemOf(await failureOf(buildPipeline(config)), code);
+    expect(await failureOf(openPipeline(config))).toMatchObject({ code: 'RECLOOM_DAT_SNAPSHOT_MISSING' });
   });
 
   badInput('model-not-downloaded', async (code) => {
