@@ -49,8 +49,6 @@ const patienceMs = 1_000;
 /** When calls of a model have waited this long behind others, one more worker is given the model. */
 const spreadAfterMs = 5;
 
-const noModels: ReadonlySet<PoolModel> = new Set();
-
 /** Longest delay a timer takes. */
 const longestDelayMs = 2 ** 31 - 1;
 
@@ -245,7 +243,7 @@ export class WorkerPool {
     this.#gathering = false;
     clearTimeout(this.#company);
     this.#company = undefined;
-    if (this.#queue.size === 0) return this.#considerSpreading(noModels);
+    if (this.#queue.size === 0) return this.#considerSpreading([]);
     const waiting = new Set<PoolModel>();
     const judged = new Set<string | undefined>();
     const now = this.#options.clock.monotonic();
@@ -318,7 +316,7 @@ export class WorkerPool {
   }
 
   /** Looks at the models whose calls wait behind others. */
-  #considerSpreading(waiting: ReadonlySet<PoolModel>): void {
+  #considerSpreading(waiting: Iterable<PoolModel>): void {
     if (waiting.size === 0 && this.#slots.every((slot) => slot.inFlight.size < 2)) return;
     const models = new Set(waiting);
     for (const slot of this.#slots) {
