@@ -243,7 +243,7 @@ export class WorkerPool {
     this.#gathering = false;
     clearTimeout(this.#company);
     this.#company = undefined;
-    if (this.#queue.size === 0) return this.#considerSpreading([]);
+    if (this.#queue.size === 0) return this.#considerSpreading();
     const waiting = new Set<PoolModel>();
     const judged = new Set<string | undefined>();
     const now = this.#options.clock.monotonic();
@@ -316,8 +316,8 @@ export class WorkerPool {
   }
 
   /** Looks at the models whose calls wait behind others. */
-  #considerSpreading(waiting: Iterable<PoolModel>): void {
-    if (waiting.size === 0 && this.#slots.every((slot) => slot.inFlight.size < 2)) return;
+  #considerSpreading(waiting?: ReadonlySet<PoolModel>): void {
+    if ((waiting === undefined || waiting.size === 0) && this.#slots.every((slot) => slot.inFlight.size < 2)) return;
     const models = new Set(waiting);
     for (const slot of this.#slots) {
       let first = true;
