@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { openLoop, poissonTimes, quantileOf } from './arrivals.js';
 import { growthChart } from './chart.js';
 import { dequantise } from './dequantise.js';
-import { fillPage } from './document.js';
+import { fillPage, meanings } from './document.js';
 import { type GoalResult, showNumber, verdictOf } from './goal.js';
 import { interleave, spreadOf } from './measure.js';
 import { encodeNetwork } from './network.js';
@@ -223,6 +223,8 @@ describe('the suites', () => {
     const ids = suites.map((suite) => suite.id);
     expect(new Set(ids).size).toBe(ids.length);
     const goals = new Set(suites.flatMap((suite) => suite.goals));
+    // GROWTH has a section of its own.
+    expect([...goals].filter((goal) => goal !== 'GROWTH').sort()).toEqual(Object.keys(meanings).sort());
     expect([...goals]).toEqual(expect.arrayContaining(['G1', 'G2', 'G3', 'G4', 'G7', 'G8', 'G9', 'G10', 'G11', 'G12', 'G13']));
   });
 });

@@ -42,8 +42,35 @@ function machineText({ machine, measurements, growth }: Results): string {
   return `Measured ${day(times[0])} to ${day(times.at(-1))} on: ${machine.processor}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.platform}, Node ${machine.node}. Load average (one minute) ${Math.min(...loads)} to ${Math.max(...loads)}.`;
 }
 
+/** What a reader has to know of a goal to read its lines. */
+export const meanings: Readonly<Record<string, string>> = {
+  G1: 'what the framework adds to a request',
+  G2: 'what 1,000 candidates cost a linear model, a network and trees',
+  G3: 'latency at half of what one process can answer, requests arriving at random and timed from when they were due',
+  G4: 'exact vector search against a read of the same bytes',
+  G7: "encoders of words and pictures against Python's onnxruntime, and int8 against float32",
+  G8: "trees against onnxruntime's",
+  G9: 'how long the event loop is held up while encoders are busy',
+  G10: 'small concurrent scorings that share runs of a model',
+  G11: 'the fixed cost of a request',
+  G12: 'random walks',
+  G13: 'exact search of 100,000 vectors',
+  EASE: 'the closed-form model at the size of protocol Q1',
+  DATA: "reading the example's raw export",
+  GRAPH: 'what the graph says of 1,000 candidates',
+  MEMORY: 'what inference workers hold',
+  START: 'from the start of a process to its first answer',
+};
+
 function goalsText({ measurements }: Results): string {
-  const lines = ['| goal | what | figure | wanted | | limit kernel or peer, same run | load |', '|---|---|---|---|---|---|---|'];
+  const goals = new Set(measurements.flatMap(({ outcomes }) => outcomes.map(({ goal }) => goal)));
+  const legend = [...goals].map((goal) => `**${goal}** ${meanings[goal] ?? 'has no description'}`).join(' · ');
+  const lines = [
+    legend,
+    '',
+    '| goal | what | figure | wanted | | limit kernel or peer, same run | load |',
+    '|---|---|---|---|---|---|---|',
+  ];
   const notes: string[] = [];
   for (const { outcomes, load } of measurements)
     for (const outcome of outcomes) {
