@@ -30,6 +30,7 @@ import { QueryCache } from './query-cache.js';
 import { StoredEmbeddings } from './stored-embeddings.js';
 import { TextTower } from './text-tower.js';
 import { openTokenizer } from './tokenizer.js';
+import { Turns } from './turns.js';
 import { mixUnits } from './unit-length.js';
 import { VisionTower } from './vision-tower.js';
 
@@ -123,7 +124,8 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
     throwIfAborted(signal);
     const graph = await findVisionGraph(options, services.modelFiles, signal);
     const preprocessing = await readPreprocessing(graph.directory);
-    const decoder = await PictureDecoder.open({ ...options, parallelDecodes: decodesOf(options) }, preprocessing);
+    const turns = new Turns();
+    const decoder = await PictureDecoder.open({ ...options, parallelDecodes: decodesOf(options) }, preprocessing, turns);
     const sessions: InferenceSession[] = [];
     try {
       const visionSession = await services.inference.load(
@@ -136,7 +138,7 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
       );
       sessions.push(visionSession);
       const vision: OpenedTower<VisionTower> = {
-        tower: await VisionTower.open(visionSession, preprocessing, signal),
+        tower: await VisionTower.open(visionSession, preprocessing, turns, signal),
         session: visionSession,
         file: basename(graph.file),
         sha256: await hashOf(visionSession, graph.file),

@@ -5,6 +5,7 @@ import { sniffPicture } from './picture-format.js';
 import type { Preprocessing } from './preprocessing.js';
 import { enlarge } from './resample.js';
 import { Slots } from './slots.js';
+import type { Turns } from './turns.js';
 
 type Sharp = typeof SharpModule.default;
 
@@ -42,22 +43,24 @@ export class PictureDecoder {
   readonly #limits: DecoderLimits;
   readonly #preprocessing: Preprocessing;
   readonly #slots: Slots;
+  readonly #turns: Turns;
 
-  private constructor(sharp: Sharp, limits: DecoderLimits, preprocessing: Preprocessing) {
+  private constructor(sharp: Sharp, limits: DecoderLimits, preprocessing: Preprocessing, turns: Turns) {
     this.#sharp = sharp;
     this.#limits = limits;
     this.#preprocessing = preprocessing;
+    this.#turns = turns;
     this.#slots = new Slots(limits.parallelDecodes);
   }
 
   /** @throws RECLOOM_PLG_LIBRARY_MISSING */
-  static async open(limits: DecoderLimits, preprocessing: Preprocessing): Promise<PictureDecoder> {
+  static async open(limits: DecoderLimits, preprocessing: Preprocessing, turns: Turns): Promise<PictureDecoder> {
     const sharp = await importLibrary(libraryName, libraryRange, async () => (await import('sharp')).default);
     if (limits.blockLoaders) {
       sharp.block({ operation: ['VipsForeignLoad'] });
       sharp.unblock({ operation: keptLoaders });
     }
-    return new PictureDecoder(sharp, limits, preprocessing);
+    return new PictureDecoder(sharp, limits, preprocessing, turns);
   }
 
   /**
@@ -135,7 +138,7 @@ export class PictureDecoder {
         height: cropHeight,
       };
       return isEnlargedHere
-        ? await enlarge(pixels, info.width, info.height, toWidth, toHeight, part)
+        ? await enlarge(pixels, info.width, info.height, toWidth, toHeight, part, this.#turns)
         : cutOut(pixels, info.width, info.height, part);
     } catch (error) {
       throw error instanceof PictureError ? error : new PictureError(faultOf(error), error);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parsePreprocessing, pixelTensor, readPreprocessing } from './preprocessing.js';
 import { imageModel } from './test-clip.test-support.js';
+import { Turns } from './turns.js';
 
 let folder = '';
 beforeAll(async () => {
@@ -81,11 +82,11 @@ describe('preprocessor_config.json', () => {
 });
 
 describe('the tensor', () => {
-  it('holds planes of one channel each: (value × rescale − mean) / deviation', () => {
+  it('holds planes of one channel each: (value × rescale − mean) / deviation', async () => {
     const settings = { ...parsePreprocessing({ image_mean: [0.5, 0, 1], image_std: [0.5, 1, 2] }), cropWidth: 2, cropHeight: 1 };
     const first = Uint8Array.of(0, 51, 255, 255, 102, 0);
     const second = Uint8Array.of(255, 255, 255, 0, 0, 0);
-    const { type, dims, data } = pixelTensor([first, second], settings);
+    const { type, dims, data } = await pixelTensor([first, second], settings, new Turns(), (bytes) => new ArrayBuffer(bytes + 64));
     expect([type, dims]).toEqual(['float32', [2, 3, 1, 2]]);
     const expected = [-1, 1, 0.2, 0.4, 0, -0.5, 1, -1, 1, 0, 0, -0.5];
     expect(data).toHaveLength(expected.length);

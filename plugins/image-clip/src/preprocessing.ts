@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type InferenceTensor, recloomError } from '@recloom/plugin-api';
 import { clipError } from './plugin-error.js';
+import type { Turns } from './turns.js';
 
 /** How a picture becomes the numbers a vision tower takes: what `preprocessor_config.json` says. */
 export interface Preprocessing {
@@ -75,22 +76,44 @@ export function parsePreprocessing(config: Readonly<Record<string, unknown>>): P
   };
 }
 
-/** Pictures (RGB bytes of the crop's size, row by row) as one tensor [pictures, 3, height, width]. */
-export function pixelTensor(pictures: readonly Uint8Array[], settings: Preprocessing): InferenceTensor {
+/**
+ * Pictures (RGB bytes of the crop's size, row by row) as one tensor [pictures, 3, height, width], each in a turn of its own.
+ *
+ * @param takeMemory gives at least so many bytes
+ */
+export async function pixelTensor(
+  pictures: readonly Uint8Array[],
+  settings: Preprocessing,
+  turns: Turns,
+  takeMemory: (byteLength: number) => ArrayBufferLike,
+): Promise<InferenceTensor> {
   const { cropWidth, cropHeight, rescale, mean, deviation } = settings;
   const plane = cropWidth * cropHeight;
-  const data = new Float32Array(pictures.length * 3 * plane);
-  const table = new Float32Array(256);
-  for (let channel = 0; channel < 3; channel++) {
-    for (let value = 0; value < 256; value++) {
-      table[value] = (value * rescale - (mean[channel] as number)) / (deviation[channel] as number);
-    }
-    for (const [index, pixels] of pictures.entries()) {
-      const target = data.subarray((index * 3 + channel) * plane, (index * 3 + channel + 1) * plane);
-      for (let place = 0; place < plane; place++) target[place] = table[pixels[place * 3 + channel] as number] as number;
-    }
+  const length = pictures.length * 3 * plane;
+  const data = new Float32Array(takeMemory(4 * length), 0, length);
+  const table = (channel: number): Float32Array =>
+    Float32Array.from({ length: 256 }, (_, value) => (value * rescale - (mean[channel] as number)) / (deviation[channel] as number));
+  const tables = [table(0), table(1), table(2)] as const;
+  for (const [index, pixels] of pictures.entries()) {
+    await turns.next();
+    writePlanes(pixels, tables, plane, data, index * 3 * plane);
   }
   return { type: 'float32', dims: [pictures.length, 3, cropHeight, cropWidth], data };
+}
+
+/** One picture's three planes, from one pass over its pixels. */
+function writePlanes(
+  pixels: Uint8Array,
+  [reds, greens, blues]: readonly [Float32Array, Float32Array, Float32Array],
+  plane: number,
+  out: Float32Array,
+  first: number,
+): void {
+  for (let place = 0, from = 0, red = first, green = first + plane, blue = first + 2 * plane; place < plane; place++, from += 3) {
+    out[red++] = reds[pixels[from] as number] as number;
+    out[green++] = greens[pixels[from + 1] as number] as number;
+    out[blue++] = blues[pixels[from + 2] as number] as number;
+  }
 }
 
 function sizeOf(value: unknown, name: string): Preprocessing['resize'] {

@@ -1,7 +1,9 @@
+import type { Turns } from './turns.js';
+
 /** Lobes of the kernel on either side. */
 const lobes = 3;
-/** Rows between two turns of the event loop: well below a millisecond of work. */
-const rowsPerTurn = 64;
+/** Rows of one turn of the event loop: well below a millisecond of work. */
+const rowsPerTurn = 32;
 
 interface Taps {
   /** First source index of each output. */
@@ -16,7 +18,7 @@ interface Taps {
  * The part `[left, left + width) × [top, top + height)` of an RGB picture scaled up to `toWidth` × `toHeight` with
  * Lanczos-3 (Turkowski 1990), rows after columns, as PIL's `Image.LANCZOS` does. libvips takes a bicubic kernel whenever
  * it enlarges, which moves the embeddings of small pictures (cosine .995 to PIL's, .9999 with this).
- * Other work of the host gets its turn in between.
+ * Other work of the host gets its turns in between.
  *
  * @param pixels RGB bytes, row by row
  */
@@ -27,6 +29,7 @@ export async function enlarge(
   toWidth: number,
   toHeight: number,
   part: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },
+  turns: Turns,
 ): Promise<Uint8Array> {
   const columns = tapsOf(fromWidth, toWidth, part.left, part.width);
   const rows = tapsOf(fromHeight, toHeight, part.top, part.height);
@@ -35,7 +38,7 @@ export async function enlarge(
   // 8 bits between the passes, as PIL keeps them.
   const wide = new Uint8ClampedArray((lastRow - firstRow) * part.width * 3);
   for (let y = firstRow; y < lastRow; y++) {
-    if ((y - firstRow) % rowsPerTurn === rowsPerTurn - 1) await otherWork();
+    if ((y - firstRow) % rowsPerTurn === 0) await turns.next();
     for (let x = 0; x < part.width; x++) {
       const from = (y * fromWidth + (columns.starts[x] as number)) * 3;
       blend(pixels, from, 3, columns, x, wide, ((y - firstRow) * part.width + x) * 3);
@@ -43,7 +46,7 @@ export async function enlarge(
   }
   const result = new Uint8ClampedArray(part.height * part.width * 3);
   for (let y = 0; y < part.height; y++) {
-    if (y % rowsPerTurn === rowsPerTurn - 1) await otherWork();
+    if (y % rowsPerTurn === 0) await turns.next();
     const row = ((rows.starts[y] as number) - firstRow) * part.width * 3;
     for (let x = 0; x < part.width; x++) blend(wide, row + x * 3, part.width * 3, rows, y, result, (y * part.width + x) * 3);
   }
@@ -107,9 +110,4 @@ function lanczos(x: number): number {
 
 function sinc(x: number): number {
   return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
-}
-
-/** Lets other work of the host have its turn. */
-function otherWork(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

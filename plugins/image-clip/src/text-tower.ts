@@ -68,7 +68,7 @@ export class TextTower {
     for (const { name, type, dims } of this.#session.inputs) {
       feeds[name] = name === 'pixel_values' ? blankPicture(dims) : tokenTensor(name, type, ids);
     }
-    return runTwice(this.#session, feeds, this.#output, signal);
+    return runTwice(this.#session, () => ({ tensors: feeds, give: [] }), this.#output, signal);
   }
 }
 

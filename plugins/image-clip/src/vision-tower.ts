@@ -1,7 +1,8 @@
 import type { InferenceSession, InferenceTensor } from '@recloom/plugin-api';
 import { clipError } from './plugin-error.js';
 import { type Preprocessing, pixelTensor } from './preprocessing.js';
-import { runTwice } from './run-twice.js';
+import { type RunFeeds, runTwice } from './run-twice.js';
+import type { Turns } from './turns.js';
 import { unitRow } from './unit-length.js';
 
 /** `pooler_output` is what SigLIP calls its embedding. */
@@ -15,23 +16,25 @@ export class VisionTower {
   readonly #session: InferenceSession;
   readonly #preprocessing: Preprocessing;
   readonly #output: string;
+  readonly #turns: Turns;
 
-  private constructor(session: InferenceSession, preprocessing: Preprocessing, output: string, width: number) {
+  private constructor(session: InferenceSession, preprocessing: Preprocessing, output: string, width: number, turns: Turns) {
     this.#session = session;
     this.#preprocessing = preprocessing;
     this.#output = output;
     this.width = width;
+    this.#turns = turns;
   }
 
   /** Checks that the graph is a vision tower that fits its preprocessing, and runs it once. @throws IMAGE_CLIP_GRAPH */
-  static async open(session: InferenceSession, preprocessing: Preprocessing, signal: AbortSignal): Promise<VisionTower> {
+  static async open(session: InferenceSession, preprocessing: Preprocessing, turns: Turns, signal: AbortSignal): Promise<VisionTower> {
     checkInputs(session, preprocessing);
     const output = outputNames.find((name) => session.outputs.some((info) => info.name === name));
     if (output === undefined) {
       const names = session.outputs.map((info) => info.name).join(', ');
       throw clipError('IMAGE_CLIP_GRAPH', `The vision graph gives ${names}, and no image_embeds.`);
     }
-    const probe = new VisionTower(session, preprocessing, output, 0);
+    const probe = new VisionTower(session, preprocessing, output, 0, turns);
     const grey = new Uint8Array(preprocessing.cropWidth * preprocessing.cropHeight * 3).fill(128);
     const found = await probe.#run([grey], signal);
     const width = found?.dims[1];
@@ -39,7 +42,7 @@ export class VisionTower {
       const what = found === undefined ? 'nothing' : `${found.type} [${found.dims.join(', ')}]`;
       throw clipError('IMAGE_CLIP_GRAPH', `The output ${output} is ${what} where float32 [1, width] was expected.`);
     }
-    return new VisionTower(session, preprocessing, output, width);
+    return new VisionTower(session, preprocessing, output, width, turns);
   }
 
   /**
@@ -53,13 +56,19 @@ export class VisionTower {
   }
 
   #run(pictures: readonly Uint8Array[], signal: AbortSignal): Promise<InferenceTensor | undefined> {
-    const feeds: Record<string, InferenceTensor> = {};
-    for (const { name, type } of this.#session.inputs) {
+    return runTwice(this.#session, () => this.#feeds(pictures), this.#output, signal);
+  }
+
+  async #feeds(pictures: readonly Uint8Array[]): Promise<RunFeeds> {
+    const session = this.#session;
+    const takeMemory = (byteLength: number): ArrayBufferLike => session.memory?.(byteLength) ?? new ArrayBuffer(byteLength);
+    const tensors: Record<string, InferenceTensor> = {};
+    for (const { name, type } of session.inputs) {
       // A graph of both towers wants a text as well: one token, whose embedding nobody asks for.
-      if (name === 'pixel_values') feeds[name] = pixelTensor(pictures, this.#preprocessing);
-      else feeds[name] = type === 'int64' ? int64One() : { type: 'int32', dims: [1, 1], data: Int32Array.of(1) };
+      if (name === 'pixel_values') tensors[name] = await pixelTensor(pictures, this.#preprocessing, this.#turns, takeMemory);
+      else tensors[name] = type === 'int64' ? int64One() : { type: 'int32', dims: [1, 1], data: Int32Array.of(1) };
     }
-    return runTwice(this.#session, feeds, this.#output, signal);
+    return { tensors, give: ['pixel_values'] };
   }
 }
 

@@ -1,3 +1,4 @@
+import { endianness } from 'node:os';
 import {
   type InferenceElementType,
   type InferenceSession,
@@ -35,6 +36,9 @@ const turnMs = 0.5;
 
 /** Characters read per token that may be kept: more than any word piece has, so that only what would be cut anyway is not read. */
 const charactersPerToken = 64;
+
+/** Place of the low word of a 64-bit integer among its two. */
+const low = endianness() === 'LE' ? 0 : 1;
 
 const tokenOutputs = ['last_hidden_state', 'token_embeddings'];
 const knownInputs = new Set(['input_ids', 'attention_mask', 'token_type_ids', 'position_ids']);
@@ -187,7 +191,12 @@ function checkInputs(inputs: readonly InferenceTensorInfo[]): void {
 }
 
 function convert(values: Int32Array, type: string): BigInt64Array | Int32Array {
-  return type === 'int64' ? BigInt64Array.from(values, BigInt) : values;
+  if (type !== 'int64') return values;
+  // Numbers of tokens are small and positive: their lower halves, without an object for each.
+  const long = new BigInt64Array(values.length);
+  const words = new Int32Array(long.buffer);
+  for (let place = 0; place < values.length; place++) words[2 * place + low] = values[place] as number;
+  return long;
 }
 
 /** The first `maximum` characters of a text, never half a surrogate pair. */
