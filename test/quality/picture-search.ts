@@ -40,7 +40,7 @@ export async function measurePictureSearch(
 ): Promise<PictureSearchResult> {
   const concepts = heldOutConcepts().slice(0, limit);
   const images: ImageReader = { read: (reference) => (pictures === 'laid out' ? laidOut(reference) : readFile(reference)) };
-  const inference = createInference({ threads: 2 });
+  const inference = createInference({ workers: 2 });
   const host = createTestHost({
     provide: [
       [inferenceToken, inference],
@@ -60,7 +60,7 @@ export async function measurePictureSearch(
   await clip.extract({ scope: 'item', count, columns, rows: Int32Array.from(concepts.keys()), candidates: undefined, signal }, items);
   const requests = concepts.map(({ label }) => ({ text: label })) as Partial<RequestView>[] as RequestView[];
   await clip.extract({ scope: 'query', count, columns: {}, requests, rows: new Int32Array(0), candidates: undefined, signal }, labels);
-  await clip.dispose();
+  await clip.dispose?.();
   await inference.close();
   if (host.warnings.length > 0 || items.presence.includes(0) || labels.presence.includes(0))
     throw new Error('a picture or label was left out');

@@ -110,7 +110,7 @@ describe('shared runs', () => {
       const alone = await session.run(tensor(4, 4096, () => value + 20));
       kept.push([value + 20, alone['y']?.data]);
     }
-    for (const [value, data] of kept) expect(new Set(data)).toEqual(new Set([value]));
+    for (const [value, data] of kept) expect(new Set(data as Float32Array)).toEqual(new Set([value]));
   });
 
   it('keeps NaN and infinity with the caller they came from', async () => {

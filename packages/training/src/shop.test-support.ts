@@ -26,13 +26,13 @@ export const at = (days: number): number => Date.UTC(2024, 0, 1) + days * day;
 /** `[user, item, day]`, or with a type and a weight. */
 export type TestEvent = readonly [user: string, item: string, day: number, type?: string, weight?: number];
 
-export interface TestItem {
+export type TestItem = {
   readonly id: string;
   readonly price?: number;
   readonly kind?: string;
   readonly live?: boolean;
   readonly title?: string;
-}
+};
 
 /** A dataset of a few events; items that are not listed come with the events. */
 export function datasetOf(events: readonly TestEvent[], items?: readonly TestItem[]): Dataset {

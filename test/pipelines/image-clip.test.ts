@@ -17,7 +17,7 @@ const ids = (answer: Answer): readonly string[] => answer.items.map((item) => it
 const codes = (answer: Answer): readonly string[] => answer.warnings.map((warning) => warning.code);
 
 /** Twelve different pictures; of number 3 a smaller copy and one with another compression; a broken one; an item without any. */
-const config = (): object => ({
+const config = () => ({
   format: '1.0',
   name: 'pictures',
   data: {},
