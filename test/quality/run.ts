@@ -11,7 +11,9 @@ const folder = dirname(fileURLToPath(import.meta.url));
 
 /** A program's file begins with a comment whose first line says what it measures; helper files do not. */
 function summaryOf(name: string): string | undefined {
-  const match = /^(?:#!.*\n)?\/\*\*\s*\n?\s*\*?\s*(?:Protocol:\s*)(.+?)\s*(?:\*\/)?\n/.exec(readFileSync(join(folder, `${name}.ts`), 'utf8'));
+  const match = /^(?:#!.*\n)?\/\*\*\s*\n?\s*\*?\s*(?:Protocol:\s*)(.+?)\s*(?:\*\/)?\n/.exec(
+    readFileSync(join(folder, `${name}.ts`), 'utf8'),
+  );
   return match?.[1];
 }
 
