@@ -4,24 +4,20 @@ import { dirname, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   createBuildRenderer,
-  dataReportLines,
-  displayWidth,
   exitCodes,
   formatCount,
   formatCountOf,
   formatDuration,
   itemLines,
   printable,
-  processIo,
   qualityLines,
-  renderTable,
   reportError,
-  styleOf,
   truncate,
-  wrap,
 } from '@recloom/cli';
-import { buildPipeline, openPipeline, openWorkspace } from '@recloom/core';
+import { openPipeline, openWorkspace } from '@recloom/core';
 import { evaluatePipeline, evaluateRecommender, popularityRecommender, temporalSplit } from '@recloom/evaluate';
+import { showFull } from './demo-full.mjs';
+import { beside, build, chapter, io, print, say, signal, style, titlesOf } from './show.mjs';
 
 const directory = dirname(fileURLToPath(import.meta.url));
 const config = `${directory}/shop.yaml`;
@@ -33,42 +29,10 @@ const purposes = ['personalisation'];
 const cakestand = '22423';
 const questions = ['something to keep my hands warm', 'a present for someone who loves gardening'];
 
-const interrupt = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM']) {
-  process.on(name, () => {
-    if (interrupt.signal.aborted) process.exit(exitCodes.interrupted);
-    interrupt.abort(new DOMException('interrupted', 'AbortError'));
-  });
-}
-const { signal } = interrupt;
-const io = processIo(signal);
-const style = styleOf(process.stdout, process.env);
-
-const print = (...lines) => process.stdout.write(`${lines.flat().join('\n')}\n`);
-const say = (text) => print(wrap(text, style.width));
-let chapters = 0;
-
-function chapter(title) {
-  const text = ` ${++chapters}  ${title} `;
-  print('', style.bold(style.cyan(`━━${text}${'━'.repeat(Math.max(0, Math.min(style.width, 80) - 2 - displayWidth(text)))}`)), '');
-}
-
-/** Reads, cleans, fits, writes, verifies, publishes. */
-async function build() {
+async function buildShop() {
   chapter('From raw invoice lines to a snapshot');
   say('The shop is described in examples/online-retail/shop.yaml. Everything is learned from scratch, from its 541,909 raw lines:');
-  process.stderr.write('\n');
-  const renderer = createBuildRenderer(io);
-  try {
-    const report = await buildPipeline(config, { observer: renderer.observer, signal, fresh: true });
-    renderer.stop();
-    print(dataReportLines(report.data, report.counts, style), '');
-    print(
-      `${style.green('✓')} snapshot ${style.bold(report.snapshotId)} published after ${formatDuration(report.milliseconds)}: ${formatCountOf(report.components.length, 'fitted component')}`,
-    );
-  } finally {
-    renderer.stop();
-  }
+  await build(config, { dataLines: true });
 }
 
 /** Protocol Q1: the past trains, the last month judges. */
@@ -142,28 +106,6 @@ function countryOf(shop, user) {
   return column?.categories[code] ?? 'unknown country';
 }
 
-/** Two lists beside each other. */
-function beside(left, right, titles) {
-  const rows = Array.from({ length: Math.max(left.length, right.length) }, (_, place) => [
-    String(place + 1),
-    left[place] ?? '',
-    right[place] ?? '',
-  ]);
-  print(
-    renderTable(
-      [
-        { header: '', align: 'right', paint: style.dim },
-        { header: titles[0], narrow: 'cut' },
-        { header: titles[1], narrow: 'cut' },
-      ],
-      rows,
-      { style },
-    ),
-  );
-}
-
-const titlesOf = (answer) => answer.items.map((item) => printable(item.attributes.title ?? item.id));
-
 async function showItem(shop) {
   chapter('A product page');
   const [alike, together] = await Promise.all([
@@ -171,7 +113,7 @@ async function showItem(shop) {
     shop.recommend({ surface: 'together', item: cakestand, limit: 6, signal }),
   ]);
   print(`  ${style.bold(shop.title(cakestand))}`, '');
-  beside(titlesOf(alike), titlesOf(together), ['like it (by its words)', 'bought together with it']);
+  beside([titlesOf(alike), titlesOf(together)], ['like it (by its words)', 'bought together with it']);
 }
 
 async function showGuest(shop) {
@@ -193,7 +135,7 @@ async function showSearch(shop) {
       shop.search({ surface: 'byWords', text, limit: 6, signal }),
     ]);
     print(`  ${style.bold(`“${text}”`)}`, '');
-    beside(titlesOf(meaning), titlesOf(words), ['by meaning', 'by words']);
+    beside([titlesOf(meaning), titlesOf(words)], ['by meaning', 'by words']);
     print('');
   }
   say('The search page of this shop fuses both: what is meant, and what is written.');
@@ -202,12 +144,15 @@ async function showSearch(shop) {
 function showNext() {
   chapter('Try next');
   const path = relative(process.cwd(), config) || config;
+  const full = relative(process.cwd(), `${directory}/shop-full.yaml`);
   const commands = [
     ['recommend', path, '--user 17850 --purpose personalisation --explain'],
     ['search', path, '"a present for a gardener"'],
     ['explain', path, '--user 12664 --purpose personalisation --target 22423'],
     ['inspect', path, `--component together --item ${cakestand}`],
     ['diagram', path, '--surface home'],
+    ['explain', full, '--user 12664 --purpose personalisation --target 23256'],
+    ['search', full, '--image node_modules/@lobehub/fluent-emoji-3d/assets/1f40e.webp'],
     ['dev', path, '--user 12664 --purpose personalisation'],
     ['init', 'your-own-orders.csv'],
   ];
@@ -220,7 +165,7 @@ async function demo() {
   const { version } = createRequire(import.meta.url)('@recloom/core/package.json');
   print(style.bold(`Recloom ${version}`) + style.dim('  recommendations from a real shop’s raw export, on this machine'), '');
   say('Online Retail: a UK gift-ware web shop, December 2010 to December 2011 (D. Chen, S. L. Sain, K. Guo, 2012).');
-  await build();
+  await buildShop();
   const ratio = await measure();
   // The very shop.yaml, with two more surfaces for the comparison of searches: that is what a base is for.
   const shop = await openPipeline(
@@ -234,14 +179,18 @@ async function demo() {
     },
     { directory, signal },
   );
+  let blend;
   try {
     await showCustomers(shop);
     await showItem(shop);
     await showGuest(shop);
     await showSearch(shop);
+    // The start page of the hand-made blend, kept for the comparison with the trained models.
+    blend = await shop.recommend({ user: customers[0], purposes, limit: 100, signal });
   } finally {
     await shop.close();
   }
+  await showFull({ directory, user: customers[0], purposes, blend });
   showNext();
   const peakBytes = process.resourceUsage().maxRSS * 1024;
   print(
