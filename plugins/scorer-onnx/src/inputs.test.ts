@@ -97,6 +97,10 @@ describe('columnsInput', () => {
 
   it('rows past what an item column holds are missing', () => {
     expect(fill(open(['item.price'], 7), candidateBatch({ rows: [[9]] })).values).toEqual([7]);
+    // In every place of a group of four, and after the last one.
+    expect(fill(open(['item.price'], 7), candidateBatch({ rows: [[9, 0, 1, 8, 3, 2, 0, 1, 1, 9]] })).values).toEqual([
+      7, 1, 2.5, 7, 40, 7, 1, 2.5, 2.5, 7,
+    ]);
   });
 
   it('names the column that is wrong', () => {
