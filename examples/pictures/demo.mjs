@@ -77,6 +77,11 @@ async function build() {
   try {
     const report = await buildPipeline(config, { observer: renderer.observer, signal });
     renderer.stop();
+    const without = report.warnings.reduce((sum, { at, count }) => sum + (at?.node === 'image' ? (count ?? 1) : 0), 0);
+    if (without * 2 > report.counts.items)
+      throw new Error(
+        `${without} of ${report.counts.items} pictures could not be read: is @lobehub/fluent-emoji-3d installed, and does images.directories of shop.yaml name it?`,
+      );
     print(
       dataReportLines(report.data, report.counts, style),
       '',
