@@ -272,7 +272,7 @@ class Planner {
       pluginId,
       definition,
       options,
-      optionsHash: hashOf(options),
+      optionsHash: hashOf(inputs.size === 0 ? options : { options, in: wiringOf(inputs) }),
       inputs,
       reads: [...reads],
       path,
@@ -541,6 +541,15 @@ class Planner {
         node.reference,
       );
   }
+}
+
+/** What each input of a component is fed from, for a hash: a state fitted to other inputs is another state. */
+function wiringOf(inputs: PlannedNode['inputs']): object {
+  const sourceOf = (entry: PlannedInput): readonly [string, string] => [
+    entry.kind,
+    entry.kind === 'feature' ? entry.node.name : entry.field,
+  ];
+  return Object.fromEntries([...inputs].map(([input, { entries }]) => [input, entries.map(sourceOf)]));
 }
 
 function triedNames(pluginId: string): string {
