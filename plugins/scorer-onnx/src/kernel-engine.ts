@@ -44,8 +44,8 @@ export async function openKernels(request: KernelRequest, kernels: Kernels): Pro
   try {
     return new KernelEngine(graph, compileProgram(graph, wanted, request.widths, kernels), sha256);
   } catch (error) {
-    // Whether trees that are not well formed can be run at all is for onnxruntime to say.
-    if (error instanceof KernelError) throw new NotUnderstood(error.message);
+    // Whether trees that are not well formed can be run at all is for onnxruntime to say, and so is how deep a graph may be.
+    if (error instanceof KernelError || error instanceof RangeError) throw new NotUnderstood(error.message);
     throw error;
   }
 }

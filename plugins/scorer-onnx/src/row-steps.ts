@@ -19,8 +19,12 @@ export const treeBlockRows = 256;
 /** Rows of everything else, which is faster. */
 export const mostBlockRows = 1024;
 
-/** A place for values that are computed block by block. */
+/** Values per row at the most: what a hostile file says must not decide how much memory is taken. */
+const mostWidth = 4096;
+
+/** A place for values that are computed block by block. @throws NotUnderstood for more values per row than any model here has */
 export function newValues(width: number, rank: 1 | 2 = 2): RowValues {
+  require(width <= mostWidth, () => `${width} values per row`);
   return { width, rank, values: new Float32Array(mostBlockRows * width) };
 }
 

@@ -166,9 +166,10 @@ function ensemble(node: OnnxNode, input: RowValues, kernels: Kernels): TreeStep 
 }
 
 function open(description: TreeEnsembleDescription, input: RowValues, kernels: Kernels, transform: Transform | undefined): TreeStep {
-  const trees = TreeEnsemble.from(kernels, description);
   const { featureCount, targetCount } = description;
+  require(Number.isInteger(targetCount) && targetCount > 0, () => `trees of ${targetCount} targets`);
   const result = newValues(targetCount);
+  const trees = TreeEnsemble.from(kernels, description);
   return {
     result,
     dispose: () => trees.dispose(),

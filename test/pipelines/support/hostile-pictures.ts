@@ -24,8 +24,7 @@ export const waves = (size = 240): Sharp =>
   paint(size, size, (x, y) => (Math.sin(y / 9 + Math.sin(x / 20) * 2) > 0 ? [20, 60, 200] : [150, 200, 250]));
 
 /** Grain that no codec can compress away. */
-const grain = (size: number): Sharp =>
-  paint(size, size, (x, y) => [(x * 7919 + y * 104_729) % 251, (x * x + y) % 241, (x + y * y) % 239]);
+const grain = (size: number): Sharp => paint(size, size, (x, y) => [(x * 7919 + y * 104_729) % 251, (x * x + y) % 241, (x + y * y) % 239]);
 
 const cut = (bytes: Buffer): Buffer => bytes.subarray(0, Math.floor(bytes.length / 2));
 

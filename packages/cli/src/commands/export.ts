@@ -45,7 +45,7 @@ export function registerExport(program: Command, host: CommandHost): void {
       ['recloom export --for training --out training', 'four cuts, a month apart, the last for validation'],
       [
         'recloom export --for training --out training --cuts 6 --every 15d --window 15d --without click',
-        'without the model that is to be trained',
+        'once the component "click" runs a model: leave it out to train the next',
       ],
       [
         'recloom export --for training --out training --column "zscore(score.habits)" --negatives 100',

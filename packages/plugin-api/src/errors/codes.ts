@@ -264,7 +264,8 @@ export const errorCodes = {
     audience: 'embedder',
   },
   RECLOOM_DAT_SNAPSHOT_STALE: {
-    message: ({ name }: { name: string }) => `The snapshot was built from a config without "${name}" or with other options for it.`,
+    message: ({ name }: { name: string }) =>
+      `The snapshot was built from a config without "${name}" or with other options or inputs for it.`,
     hint: 'Run `recloom build` after changing the config.',
     audience: 'embedder',
   },
