@@ -1,8 +1,12 @@
 // What the kernels compute is held against onnxruntime on the very same file; what they do not know must go to onnxruntime.
+import { join } from 'node:path';
+import { createKernels } from '@recloom/kernels';
 import { candidateBatch } from '@recloom/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openKernels } from './kernel-engine.js';
 import type { AttributeSpec, ConstantSpec, ModelSpec, NodeSpec } from './onnx-model.fixture.js';
 import { writeModel } from './onnx-model.fixture.js';
+import { NotUnderstood } from './row-steps.js';
 import { largestDifference, openWorkshop, scored, type Workshop } from './test-models.fixture.js';
 
 let workshop: Workshop;
@@ -278,6 +282,28 @@ describe('graphs that are left to onnxruntime', () => {
     const open = (device: unknown): ReturnType<Workshop['open']> => workshop.open({ model: 'named.onnx', device, inputs });
     expect((await open('cpu')).models()[0]?.device).toBe('kernels');
     expect((await open(['cpu'])).models()[0]?.device).toBe('cpu');
+  });
+});
+
+describe('hostile graphs', () => {
+  const declines = async (file: string, spec: ModelSpec): Promise<void> => {
+    await workshop.folder.write(file, writeModel(spec));
+    const request = { file: join(workshop.folder.path, file), sha256: undefined, outputs: undefined, widths: new Map([['x', 3]]) };
+    const kernels = createKernels();
+    await expect(openKernels(request, kernels)).rejects.toBeInstanceOf(NotUnderstood);
+    expect(kernels.bytesInUse).toBe(0);
+  };
+
+  // The first would take minutes and gigabytes if the number of targets were believed.
+  it.each([2 ** 31 - 1, 3_000_000, 0, -5])('of %d targets are declined before anything is made for them', async (targets) => {
+    await declines('targets.onnx', graph([classical('TreeEnsembleRegressor', ['x'], ['y'], { n_targets: targets })], 1));
+  });
+
+  it('of a chain that is deeper than the stack are declined', async () => {
+    const length = 30_000;
+    const name = (place: number): string => (place === 0 ? 'x' : place === length ? 'y' : `v${place}`);
+    const chain = Array.from({ length }, (_, place) => node('Identity', [name(place)], [name(place + 1)]));
+    await declines('chain.onnx', graph(chain, 3));
   });
 });
 
