@@ -26,11 +26,11 @@ export {
   kFold,
   type LeaveLastOutOptions,
   leaveLastOut,
-  predefinedSplit,
   type RandomSplitOptions,
   randomSplit,
   type UserHoldoutOptions,
   userHoldout,
 } from './splits/per-user.js';
+export { predefinedSplit } from './splits/predefined.js';
 export type { DroppedPart, Split, SplitReport, TestCase } from './splits/split.js';
 export { type TemporalSplit, type TemporalSplitOptions, temporalSplit } from './splits/temporal.js';

@@ -1,3 +1,5 @@
+import { rankingMetrics } from './metrics/ranking.js';
+
 /** Figures of one ranked list. All in [0, 1], higher is better. */
 export interface ListMetrics {
   /**
@@ -17,18 +19,8 @@ export interface ListMetrics {
  * @throws RangeError when nothing is relevant: such a case has no figure and must be left out.
  */
 export function scoreList(ranked: ArrayLike<number>, relevant: ReadonlySet<number>, k: number): ListMetrics {
-  if (relevant.size === 0) throw new RangeError('a list without relevant items has no figure');
-  let gain = 0;
-  let hits = 0;
-  const length = Math.min(k, ranked.length);
-  for (let place = 0; place < length; place++) {
-    if (!relevant.has(ranked[place] as number)) continue;
-    gain += 1 / Math.log2(place + 2);
-    hits++;
-  }
-  let ideal = 0;
-  for (let place = 0; place < Math.min(k, relevant.size); place++) ideal += 1 / Math.log2(place + 2);
-  return { ndcg: gain / ideal, recall: hits / relevant.size, hitRate: hits > 0 ? 1 : 0 };
+  const { ndcg, recall, hitRate } = rankingMetrics(ranked, new Map(Array.from(relevant, (row) => [row, 1])), k);
+  return { ndcg, recall, hitRate };
 }
 
 /** Mean and its standard error. */

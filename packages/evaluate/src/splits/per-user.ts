@@ -1,6 +1,6 @@
 import type { Dataset } from '@recloom/core';
-import { createRandomStream, type RandomStream, recloomError } from '@recloom/plugin-api';
-import { type DroppedPart, type Split, splitFrom } from './split.js';
+import { createRandomStream, type RandomStream } from '@recloom/plugin-api';
+import { type DroppedPart, type HeldOut, type Split, splitFrom } from './split.js';
 
 export interface LeaveLastOutOptions {
   /** How many of each user's last items are kept back; default 1. */
@@ -25,34 +25,11 @@ export function leaveLastOut(dataset: Dataset, options: LeaveLastOutOptions = {}
   const { history } = dataset;
   const count = wholeNumber('count', options.count ?? 1);
   const minimum = Math.max(options.minimumUserItems ?? count + 2, options.part === 'validation' ? 2 * count + 1 : count + 1);
-  const training = new Uint8Array(history.eventCount).fill(1);
-  const byUser = new Map<number, number[]>();
-  let few = 0;
-  for (let user = 0; user < history.userCount; user++) {
-    const order = itemsByFirstEvent(dataset, user);
-    if (order.length === 0) continue;
-    if (order.length < minimum) {
-      few++;
-      continue;
-    }
+  const held = holdBack(dataset, minimum, (order) => {
     const end = options.part === 'validation' ? order.length - count : order.length;
-    const later = new Set(order.slice(end));
-    const kept = new Set(order.slice(end - count, end));
-    const places: number[] = [];
-    for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
-      const row = history.items[place] as number;
-      if (kept.has(row)) places.push(place);
-      if (kept.has(row) || later.has(row)) training[place] = 0;
-    }
-    byUser.set(user, places);
-  }
-  return splitFrom(dataset, {
-    training,
-    byUser,
-    asOfMs: (_, places) => history.timesMs[places[0] as number] as number,
-    cutMs: dataset.lastEventMs,
-    dropped: droppedUsers(`fewer than ${minimum} items`, few),
+    return { kept: order.slice(end - count, end), neither: order.slice(end) };
   });
+  return splitFrom(dataset, { ...held, asOfMs: (_, places) => history.timesMs[places[0] as number] as number });
 }
 
 export interface RandomSplitOptions {
@@ -106,8 +83,21 @@ function byShuffledItems(
   options: { readonly minimumUserItems?: number; readonly seed?: number },
   range: (count: number) => { readonly from: number; readonly to: number; readonly later: number },
 ): Split {
+  const held = holdBack(dataset, options.minimumUserItems ?? 3, (order, user) => {
+    shuffle(order, createRandomStream(((options.seed ?? 0) ^ Math.imul(user + 1, 0x9e3779b1)) >>> 0));
+    const { from, to, later } = range(order.length);
+    return { kept: order.slice(from, to), neither: order.slice(0, later) };
+  });
+  return splitFrom(dataset, held);
+}
+
+/** Takes what is chosen of each user's items (by their first event) out of training, with all of its events. Users with fewer than `minimum` items are left whole. */
+function holdBack(
+  dataset: Dataset,
+  minimum: number,
+  choose: (order: number[], user: number) => { readonly kept: readonly number[]; readonly neither: readonly number[] },
+): Pick<HeldOut, 'training' | 'byUser' | 'cutMs' | 'dropped'> {
   const { history } = dataset;
-  const minimum = options.minimumUserItems ?? 3;
   const training = new Uint8Array(history.eventCount).fill(1);
   const byUser = new Map<number, number[]>();
   let few = 0;
@@ -118,10 +108,9 @@ function byShuffledItems(
       few++;
       continue;
     }
-    shuffle(order, createRandomStream(((options.seed ?? 0) ^ Math.imul(user + 1, 0x9e3779b1)) >>> 0));
-    const { from, to, later } = range(order.length);
-    const neither = new Set(order.slice(0, later));
-    const kept = new Set(order.slice(from, to));
+    const chosen = choose(order, user);
+    const kept = new Set(chosen.kept);
+    const neither = new Set(chosen.neither);
     const places: number[] = [];
     for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
       const row = history.items[place] as number;
@@ -130,7 +119,7 @@ function byShuffledItems(
     }
     if (places.length > 0) byUser.set(user, places);
   }
-  return splitFrom(dataset, { training, byUser, cutMs: dataset.lastEventMs, dropped: droppedUsers(`fewer than ${minimum} items`, few) });
+  return { training, byUser, cutMs: dataset.lastEventMs, dropped: droppedUsers(`fewer than ${minimum} items`, few) };
 }
 
 export interface UserHoldoutOptions {
@@ -221,79 +210,4 @@ function share(name: string, value: number): number {
 function wholeNumber(name: string, value: number): number {
   if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} must be a positive whole number`);
   return value;
-}
-
-/**
- * Training and test data that somebody split before, e.g. published files. Users and items are matched by id; test pairs
- * of users who are not in training are left out and counted, those of items that are not in training stay (nothing can
- * find them without features) unless `onlyKnownItems`.
- *
- * @throws RECLOOM_DAT_EMPTY when nothing is left to test with
- */
-export function predefinedSplit(
-  train: Dataset,
-  test: Dataset,
-  options: { readonly asOfMs?: number; readonly onlyKnownItems?: boolean } = {},
-): Split {
-  const cases: Split['cases'][number][] = [];
-  let unknownUsers = 0;
-  let unknownItems = 0;
-  let repeated = 0;
-  let withoutAnswer = 0;
-  let testPairs = 0;
-  for (let row = 0; row < test.users.rowCount; row++) {
-    const start = test.history.offsets[row] as number;
-    const end = test.history.offsets[row + 1] as number;
-    if (start === end) continue;
-    const user = test.users.idOf(row);
-    const trainRow = train.users.rowOf(user);
-    if (trainRow < 0) {
-      unknownUsers++;
-      continue;
-    }
-    const { offsets, items } = train.history;
-    const known = new Set(Array.from(items.subarray(offsets[trainRow], offsets[trainRow + 1]), (item) => train.items.idOf(item)));
-    const grades = new Map<string, number>();
-    for (let place = start; place < end; place++) {
-      const item = test.items.idOf(test.history.items[place] as number);
-      if (known.has(item)) repeated++;
-      else if (options.onlyKnownItems === true && train.items.rowOf(item) < 0) unknownItems++;
-      else grades.set(item, (grades.get(item) ?? 0) + (test.history.weights[place] as number));
-    }
-    if (grades.size === 0) {
-      withoutAnswer++;
-      continue;
-    }
-    testPairs += grades.size;
-    cases.push({ user, known: [...known], relevant: [...grades.keys()], grades: [...grades.values()] });
-  }
-  if (cases.length === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'test users who are in training, with something new to find' });
-  const dropped: DroppedPart[] = [
-    { what: 'users', reason: 'not in training', count: unknownUsers },
-    { what: 'pairs', reason: 'the item is not in training', count: unknownItems },
-    { what: 'pairs', reason: 'the user has the item already', count: repeated },
-    { what: 'users', reason: 'nothing new to find', count: withoutAnswer },
-  ];
-  let trainUsers = 0;
-  let trainPairs = 0;
-  for (let user = 0; user < train.history.userCount; user++) {
-    const size = new Set(train.history.items.subarray(train.history.offsets[user], train.history.offsets[user + 1])).size;
-    trainPairs += size;
-    if (size > 0) trainUsers++;
-  }
-  return {
-    train,
-    cutMs: options.asOfMs ?? train.lastEventMs,
-    cases,
-    report: {
-      trainUsers,
-      trainItems: train.items.rowCount,
-      trainPairs,
-      testUsers: cases.length,
-      testPairs,
-      droppedItems: 0,
-      droppedUsers: unknownUsers + withoutAnswer,
-      dropped: dropped.filter(({ count }) => count > 0),
-    },
-  };
 }

@@ -141,13 +141,15 @@ export function splitFrom(dataset: Dataset, held: HeldOut): Split {
   };
 }
 
-function usersWithEvents({ history }: Dataset): number {
+/** Users who have an event. */
+export function usersWithEvents({ history }: Dataset): number {
   let count = 0;
   for (let user = 0; user < history.userCount; user++) if (history.offsets[user] !== history.offsets[user + 1]) count++;
   return count;
 }
 
-function pairsOf({ history }: Dataset): number {
+/** Distinct (user, item) pairs. */
+export function pairsOf({ history }: Dataset): number {
   let pairs = 0;
   for (let user = 0; user < history.userCount; user++) {
     pairs += new Set(history.items.subarray(history.offsets[user], history.offsets[user + 1])).size;

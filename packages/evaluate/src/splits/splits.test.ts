@@ -2,7 +2,8 @@ import { datasetFromArrays } from '@recloom/core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { coldItems } from './cold-items.js';
-import { kFold, leaveLastOut, predefinedSplit, randomSplit, userHoldout } from './per-user.js';
+import { kFold, leaveLastOut, randomSplit, userHoldout } from './per-user.js';
+import { predefinedSplit } from './predefined.js';
 import type { Split } from './split.js';
 
 const day = 86_400_000;
