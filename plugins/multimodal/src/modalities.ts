@@ -95,11 +95,6 @@ export function unitRows(block: FeatureRows, rows: ArrayLike<number>): { readonl
   return { values, presence };
 }
 
-/** The numbers from 0 to `count`, exclusive. */
-export function allRows(count: number): Int32Array {
-  return Int32Array.from({ length: count }, (_, row) => row);
-}
-
 function featuresError(why: string): RecloomError {
   return new RecloomError({
     code: 'MULTIMODAL_FEATURES',
