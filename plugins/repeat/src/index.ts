@@ -1,0 +1,3 @@
+import { definePlugin } from '@recloom/plugin-api';
+
+export default definePlugin({ apiVersion: 1, id: 'repeat', components: [] });
