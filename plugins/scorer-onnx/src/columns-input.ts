@@ -9,6 +9,7 @@ import {
   type Table,
 } from '@recloom/plugin-api';
 import type { Arena, InputFiller } from './input-filler.js';
+import { ItemRows } from './item-rows.js';
 
 /** One column of a batch, NaN where it is missing, a value per candidate: as it lies, or written into the arena. */
 type ColumnReader = (batch: CandidateBatch, arena: Arena) => Float32Array;
@@ -37,15 +38,34 @@ export function columnsInput(settings: ColumnsSettings, expressions: Expressions
   const compiled = texts.map((text, index) => compile(text, expressions, () => settings.place(index)));
   const readers = compiled.map((expression) => readerOf(expression, items));
   const width = readers.length;
+  const fields = compiled.map((expression) => itemFieldOf(expression, items));
+  const itemPlaces = Int32Array.from(fields.keys()).filter((place) => fields[place] !== undefined);
+  const otherPlaces = Int32Array.from(fields.keys()).filter((place) => fields[place] === undefined);
+  const itemRows = new ItemRows(
+    items,
+    fields.filter((field) => field !== undefined),
+    missing,
+  );
   return {
     input,
     perCandidate: true,
     reads: [...new Set(compiled.flatMap((expression) => expression.reads))],
     columns: (batch, arena) => ({ values: readers.map((read) => read(batch, arena)), missing }),
     fill(batch: CandidateBatch, arena: Arena): InferenceTensor {
-      const { count } = batch;
-      const values = readers.map((read) => read(batch, arena));
-      const data = kernels.interleaveColumns(values, missing, arena.outgoing(count * width));
+      const { count, rows } = batch;
+      const known = itemPlaces.length < 2 ? undefined : itemRows.values();
+      const data = arena.outgoing(count * width);
+      if (known === undefined) {
+        kernels.interleaveColumns(
+          readers.map((read) => read(batch, arena)),
+          missing,
+          data,
+        );
+      } else {
+        if (otherPlaces.length === 0) copyRows(known, rows, width, data);
+        else spreadRows(known, rows, itemPlaces, width, data);
+        for (const place of otherPlaces) spreadColumn((readers[place] as ColumnReader)(batch, arena), missing, place, width, data);
+      }
       return { type: 'float32', dims: rank === 1 ? [count] : [count, width], data };
     },
   };
@@ -66,6 +86,49 @@ function compile(text: string, expressions: Expressions, place: () => string): C
   }
 }
 
+/** The number field of the items that an expression is, and nothing else. */
+function itemFieldOf({ source, resultType, reads }: CompiledExpression, items: Table): string | undefined {
+  const text = source.trim();
+  const [namespace, name = '', part] = text.split('.');
+  if (resultType !== 'number' || reads.length !== 1 || reads[0] !== text || namespace !== 'item' || part !== undefined) return undefined;
+  return items.column(name)?.type === 'number' ? name : undefined;
+}
+
+/** Whole rows, in the order of the candidates. Four numbers at a time take two thirds of the time. */
+function copyRows(table: Float32Array, rows: Int32Array, width: number, out: Float32Array): void {
+  const evenWidth = width & ~3;
+  let to = 0;
+  for (const row of rows) {
+    let from = row * width;
+    const end = from + width;
+    for (const even = from + evenWidth; from < even; from += 4, to += 4) {
+      out[to] = table[from] as number;
+      out[to + 1] = table[from + 1] as number;
+      out[to + 2] = table[from + 2] as number;
+      out[to + 3] = table[from + 3] as number;
+    }
+    for (; from < end; from++, to++) out[to] = table[from] as number;
+  }
+}
+
+/** Rows of a narrower table into their places of wider rows. */
+function spreadRows(table: Float32Array, rows: Int32Array, places: Int32Array, width: number, out: Float32Array): void {
+  const narrow = places.length;
+  for (let candidate = 0; candidate < rows.length; candidate++) {
+    const from = (rows[candidate] as number) * narrow;
+    const to = candidate * width;
+    for (let index = 0; index < narrow; index++) out[to + (places[index] as number)] = table[from + index] as number;
+  }
+}
+
+/** One column into its place of every row. */
+function spreadColumn(values: Float32Array, missing: number, place: number, width: number, out: Float32Array): void {
+  for (let candidate = 0, to = place; candidate < values.length; candidate++, to += width) {
+    const value = values[candidate] as number;
+    out[to] = Number.isNaN(value) ? missing : value;
+  }
+}
+
 /** Columns that are there already are taken as they lie; only what has to be computed goes through the expression. */
 function readerOf(expression: CompiledExpression, items: Table): ColumnReader {
   const text = expression.source.trim();
@@ -75,7 +138,7 @@ function readerOf(expression: CompiledExpression, items: Table): ColumnReader {
     if (namespace === 'source' && part === 'score') {
       return (batch, arena) => asItLies(batch.sources.find((source) => source.name === name)?.scores, batch.count, arena);
     }
-    if (namespace === 'item' && part === undefined && items.column(name)?.type === 'number') {
+    if (itemFieldOf(expression, items) !== undefined) {
       return (batch, arena) => {
         const column = items.column(name);
         if (column?.type !== 'number') return asItLies(undefined, batch.count, arena);
