@@ -8,6 +8,21 @@ export {
   type Recommender,
 } from './evaluate-pipeline.js';
 export {
+  type CatalogueFigures,
+  type Comparison,
+  type Evaluation,
+  type ExampleCase,
+  type ExampleItem,
+  evaluationFormat,
+  type Figure,
+  type FunnelStage,
+  type MetricCurves,
+  type PipelineEvaluation,
+  type RankingFigures,
+  type SegmentFigures,
+  type SplitDescription,
+} from './evaluation.js';
+export {
   catalogueCoverage,
   exposureGini,
   intraListDiversity,
@@ -22,6 +37,7 @@ export { type RankingMetrics, type RankingOptions, rankingMetrics } from './metr
 export { holmCorrection, type Interval, pairedBootstrap, pairedRandomisationTest, type ResampleOptions } from './metrics/significance.js';
 export { type ListMetrics, type Mean, meanOf, scoreList } from './metrics.js';
 export { type ColdItemsOptions, coldItems } from './splits/cold-items.js';
+export { type DescribedSplits, makeSplits, type SplitKind, type SplitRequest, splitKinds, splitOptionsOf } from './splits/make-splits.js';
 export {
   kFold,
   type LeaveLastOutOptions,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Dataset } from '@recloom/core';
-import { columnValue } from '@recloom/plugin-api';
+import { columnValue, recloomError } from '@recloom/plugin-api';
 import { type Split, splitFrom } from './split.js';
 
 export interface ColdItemsOptions {
@@ -18,12 +18,12 @@ export interface ColdItemsOptions {
  * recommender makes of products that are new. `newItems` holds their fields, to be added to the opened pipeline; only
  * they count as answers, so a list is to be drawn from them alone.
  *
- * @throws RECLOOM_DAT_EMPTY when no item or no user is left; RangeError for a share outside (0, 1)
+ * @throws RECLOOM_DAT_SPLIT_NO_TRAINING, RECLOOM_DAT_SPLIT_NO_TEST when no item or no user is left; RECLOOM_RUN_EVALUATION for a share outside (0, 1)
  */
 export function coldItems(dataset: Dataset, options: ColdItemsOptions = {}): Split {
   const { history, items } = dataset;
   const fraction = options.fraction ?? 0.2;
-  if (!(fraction > 0 && fraction < 1)) throw new RangeError('fraction must lie between 0 and 1');
+  if (!(fraction > 0 && fraction < 1)) throw recloomError('RECLOOM_RUN_EVALUATION', { why: '"fraction" must lie between 0 and 1' });
   const isCold =
     options.isCold ??
     ((id: string): boolean =>
@@ -60,6 +60,7 @@ export function coldItems(dataset: Dataset, options: ColdItemsOptions = {}): Spl
     answers: cold,
     cutMs: dataset.lastEventMs,
     dropped: [{ what: 'users', reason: `fewer than ${minimum} items that stay`, count: few }],
+    change: `Change the share of items that is taken out, or lower the items a user must have besides (${minimum} now).`,
   });
   const newItems = Array.from({ length: items.rowCount }, (_, row) => row)
     .filter((row) => cold[row] === 1)

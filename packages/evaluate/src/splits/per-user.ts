@@ -1,5 +1,5 @@
 import type { Dataset } from '@recloom/core';
-import { createRandomStream, type RandomStream } from '@recloom/plugin-api';
+import { createRandomStream, type RandomStream, recloomError } from '@recloom/plugin-api';
 import { type DroppedPart, type HeldOut, type Split, splitFrom } from './split.js';
 
 export interface LeaveLastOutOptions {
@@ -19,7 +19,7 @@ export interface LeaveLastOutOptions {
  * item go with it, so that a later repeat cannot give it away. Users are asked at the time of their first kept-back event.
  * Other users' later events stay in training, as everywhere in the literature: for a leak-free clock use `temporalSplit`.
  *
- * @throws RECLOOM_DAT_EMPTY when no user has enough items; RangeError for a count below 1
+ * @throws RECLOOM_DAT_SPLIT_NO_TEST when no user has enough items; RECLOOM_RUN_EVALUATION for a count below 1
  */
 export function leaveLastOut(dataset: Dataset, options: LeaveLastOutOptions = {}): Split {
   const { history } = dataset;
@@ -46,7 +46,7 @@ export interface RandomSplitOptions {
  * Keeps back a random share of each user's items. It knows nothing of time, so models that use it look better than they
  * are: for comparison with published figures. A user's draw depends on the seed and the user's row alone.
  *
- * @throws RECLOOM_DAT_EMPTY when no user has enough items; RangeError for a share outside (0, 1)
+ * @throws RECLOOM_DAT_SPLIT_NO_TEST when no user has enough items; RECLOOM_RUN_EVALUATION for a share outside (0, 1)
  */
 export function randomSplit(dataset: Dataset, options: RandomSplitOptions = {}): Split {
   const fraction = share('fraction', options.fraction ?? 0.1);
@@ -59,14 +59,14 @@ export function randomSplit(dataset: Dataset, options: RandomSplitOptions = {}):
 /**
  * `folds` splits, each of which keeps back another part of every user's items: every pair is asked for exactly once.
  *
- * @throws RECLOOM_DAT_EMPTY when no user has enough items; RangeError for fewer than two folds
+ * @throws RECLOOM_DAT_SPLIT_NO_TEST when no user has enough items; RECLOOM_RUN_EVALUATION for fewer than two folds
  */
 export function kFold(
   dataset: Dataset,
   options: { readonly folds?: number; readonly minimumUserItems?: number; readonly seed?: number } = {},
 ): readonly Split[] {
   const folds = wholeNumber('folds', options.folds ?? 5);
-  if (folds < 2) throw new RangeError('folds must be at least 2');
+  if (folds < 2) throw recloomError('RECLOOM_RUN_EVALUATION', { why: 'there must be at least two folds' });
   const minimumUserItems = Math.max(folds, options.minimumUserItems ?? folds);
   return Array.from({ length: folds }, (_, fold) =>
     byShuffledItems(dataset, { ...options, minimumUserItems }, (count) => ({
@@ -96,7 +96,7 @@ function holdBack(
   dataset: Dataset,
   minimum: number,
   choose: (order: number[], user: number) => { readonly kept: readonly number[]; readonly neither: readonly number[] },
-): Pick<HeldOut, 'training' | 'byUser' | 'cutMs' | 'dropped'> {
+): Pick<HeldOut, 'training' | 'byUser' | 'cutMs' | 'dropped' | 'change'> {
   const { history } = dataset;
   const training = new Uint8Array(history.eventCount).fill(1);
   const byUser = new Map<number, number[]>();
@@ -119,7 +119,13 @@ function holdBack(
     }
     if (places.length > 0) byUser.set(user, places);
   }
-  return { training, byUser, cutMs: dataset.lastEventMs, dropped: droppedUsers(`fewer than ${minimum} items`, few) };
+  return {
+    training,
+    byUser,
+    cutMs: dataset.lastEventMs,
+    dropped: droppedUsers(`fewer than ${minimum} items`, few),
+    change: `Keep back fewer items, or lower the items a user must have (${minimum} now).`,
+  };
 }
 
 export interface UserHoldoutOptions {
@@ -180,6 +186,7 @@ export function userHoldout(dataset: Dataset, options: UserHoldoutOptions = {}):
     asOfMs: (_, places) => history.timesMs[places[0] as number] as number,
     cutMs: dataset.lastEventMs,
     dropped: droppedUsers(`fewer than ${minimum} items`, few),
+    change: `Change the share of users that is kept out (${fraction} now), or lower the items a user must have (${minimum} now).`,
   });
 }
 
@@ -203,11 +210,12 @@ function droppedUsers(reason: string, count: number): readonly DroppedPart[] {
 }
 
 function share(name: string, value: number): number {
-  if (!(value > 0 && value < 1)) throw new RangeError(`${name} must lie between 0 and 1`);
+  if (!(value > 0 && value < 1)) throw recloomError('RECLOOM_RUN_EVALUATION', { why: `"${name}" must lie between 0 and 1` });
   return value;
 }
 
 function wholeNumber(name: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value < 1) throw new RangeError(`${name} must be a positive whole number`);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw recloomError('RECLOOM_RUN_EVALUATION', { why: `"${name}" must be a whole number from 1` });
   return value;
 }

@@ -1,13 +1,12 @@
 import type { Dataset } from '@recloom/core';
-import { recloomError } from '@recloom/plugin-api';
-import { type DroppedPart, pairsOf, type Split, usersWithEvents } from './split.js';
+import { checkNotEmpty, type DroppedPart, pairsOf, type Split, usersWithEvents } from './split.js';
 
 /**
  * Training and test data that somebody split before, e.g. published files. Users and items are matched by id; test pairs
  * of users who are not in training are left out and counted, those of items that are not in training stay (nothing can
  * find them without features) unless `onlyKnownItems`.
  *
- * @throws RECLOOM_DAT_EMPTY when nothing is left to test with
+ * @throws RECLOOM_DAT_SPLIT_NO_TRAINING, RECLOOM_DAT_SPLIT_NO_TEST when nothing is left to train on or to test with
  */
 export function predefinedSplit(
   train: Dataset,
@@ -46,13 +45,18 @@ export function predefinedSplit(
     testPairs += grades.size;
     cases.push({ user, known: [...known], relevant: [...grades.keys()], grades: [...grades.values()] });
   }
-  if (cases.length === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'test users who are in training, with something new to find' });
   const dropped: DroppedPart[] = [
     { what: 'users', reason: 'not in training', count: unknownUsers },
     { what: 'pairs', reason: 'the item is not in training', count: unknownItems },
     { what: 'pairs', reason: 'the user has the item already', count: repeated },
     { what: 'users', reason: 'nothing new to find', count: withoutAnswer },
   ];
+  checkNotEmpty(train, {
+    trainingEvents: train.history.eventCount,
+    cases: cases.length,
+    dropped,
+    change: 'Test users and items must go by the same ids as in training.',
+  });
   return {
     train,
     cutMs: options.asOfMs ?? train.lastEventMs,

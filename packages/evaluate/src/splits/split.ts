@@ -65,13 +65,15 @@ export interface HeldOut {
   readonly users?: Uint8Array;
   readonly cutMs: number;
   readonly dropped: readonly DroppedPart[];
+  /** What a person can change when nothing is left, as a sentence. */
+  readonly change: string;
 }
 
 /**
  * Makes training data and cases from what is kept back. Pairs that the user has in training (or brings along) too are no
  * answers; what is left out for that is counted.
  *
- * @throws RECLOOM_DAT_EMPTY when nothing is left to train on or to test with
+ * @throws RECLOOM_DAT_SPLIT_NO_TRAINING, RECLOOM_DAT_SPLIT_NO_TEST when nothing is left to train on or to test with
  */
 export function splitFrom(dataset: Dataset, held: HeldOut): Split {
   const { history, items, users } = dataset;
@@ -116,13 +118,12 @@ export function splitFrom(dataset: Dataset, held: HeldOut): Split {
           }),
     });
   }
-  if (train.history.eventCount === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'training events' });
-  if (cases.length === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'users with something new to find' });
   const dropped = [
     ...held.dropped,
     { what: 'pairs' as const, reason: 'the user has the item already', count: repeated },
     { what: 'users' as const, reason: 'nothing new to find', count: withoutAnswer },
   ].filter(({ count }) => count > 0);
+  checkNotEmpty(dataset, { trainingEvents: train.history.eventCount, cases: cases.length, dropped, change: held.change });
   const total = (what: DroppedPart['what']): number => dropped.reduce((sum, part) => sum + (part.what === what ? part.count : 0), 0);
   return {
     train,
@@ -139,6 +140,35 @@ export function splitFrom(dataset: Dataset, held: HeldOut): Split {
       dropped,
     },
   };
+}
+
+/**
+ * Refuses a split that leaves nothing to train on or nobody to ask, with the counts and what to change.
+ *
+ * @throws RECLOOM_DAT_SPLIT_NO_TRAINING, RECLOOM_DAT_SPLIT_NO_TEST
+ */
+export function checkNotEmpty(
+  dataset: Dataset,
+  left: { readonly trainingEvents: number; readonly cases: number; readonly dropped: readonly DroppedPart[]; readonly change: string },
+): void {
+  if (left.trainingEvents > 0 && left.cases > 0) return;
+  const counts = [
+    `the data have ${counted(dataset.history.eventCount, 'event')} of ${counted(usersWithEvents(dataset), 'user')} and ${counted(dataset.history.itemCount, 'item')}`,
+    ...(left.trainingEvents === 0
+      ? []
+      : [`${counted(left.trainingEvents, 'event')} ${left.trainingEvents === 1 ? 'is' : 'are'} for training`]),
+    ...left.dropped
+      .filter(({ count }) => count > 0)
+      .map(({ what, reason, count }) => `left out: ${counted(count, what.slice(0, -1))} (${reason})`),
+  ].join('; ');
+  throw recloomError(left.trainingEvents === 0 ? 'RECLOOM_DAT_SPLIT_NO_TRAINING' : 'RECLOOM_DAT_SPLIT_NO_TEST', {
+    counts,
+    change: left.change,
+  });
+}
+
+function counted(count: number, singular: string): string {
+  return `${count} ${singular}${count === 1 ? '' : 's'}`;
 }
 
 /** Users who have an event. */

@@ -73,8 +73,8 @@ describe('leaveLastOut', () => {
   });
 
   it('refuses data in which nobody can be asked', () => {
-    expect(() => leaveLastOut(dataset, { minimumUserItems: 9 })).toThrow(expect.objectContaining({ code: 'RECLOOM_DAT_EMPTY' }));
-    expect(() => leaveLastOut(dataset, { count: 0 })).toThrow(RangeError);
+    expect(() => leaveLastOut(dataset, { minimumUserItems: 9 })).toThrow(expect.objectContaining({ code: 'RECLOOM_DAT_SPLIT_NO_TEST' }));
+    expect(() => leaveLastOut(dataset, { count: 0 })).toThrow(expect.objectContaining({ code: 'RECLOOM_RUN_EVALUATION' }));
   });
 });
 
@@ -217,6 +217,8 @@ describe('predefinedSplit', () => {
       { what: 'users', reason: 'nothing new to find', count: 1 },
     ]);
     expect(predefinedSplit(train, test, { onlyKnownItems: true }).cases[0]?.relevant).toEqual(['b']);
-    expect(() => predefinedSplit(test, train, { onlyKnownItems: true })).toThrow(expect.objectContaining({ code: 'RECLOOM_DAT_EMPTY' }));
+    expect(() => predefinedSplit(test, train, { onlyKnownItems: true })).toThrow(
+      expect.objectContaining({ code: 'RECLOOM_DAT_SPLIT_NO_TEST' }),
+    );
   });
 });

@@ -73,12 +73,12 @@ describe('temporalSplit', () => {
 
   it('ends the test window where it is told', () => {
     expect(() => temporalSplit(dataset, { cutMs: start + 10 * day, untilMs: start + 12 * day, minimumItemUsers: 2 })).toThrow(
-      /no users with something new/,
+      expect.objectContaining({ code: 'RECLOOM_DAT_SPLIT_NO_TEST' }),
     );
   });
 
   it('refuses a cut with nothing before it', () => {
-    expect(() => temporalSplit(dataset, { cutMs: start })).toThrow(/no training events/);
+    expect(() => temporalSplit(dataset, { cutMs: start })).toThrow(expect.objectContaining({ code: 'RECLOOM_DAT_SPLIT_NO_TRAINING' }));
   });
 
   it('popularity leaves out what a user has and breaks ties by id', async () => {

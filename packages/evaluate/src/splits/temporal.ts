@@ -1,6 +1,5 @@
 import { type Dataset, filterDataset } from '@recloom/core';
-import { recloomError } from '@recloom/plugin-api';
-import type { Split, TestCase } from './split.js';
+import { checkNotEmpty, type Split, type TestCase } from './split.js';
 
 export interface TemporalSplitOptions {
   /** Everything before this instant is for training; from it on, for testing. Milliseconds since the epoch. */
@@ -20,7 +19,7 @@ export type TemporalSplit = Split;
  * Splits a dataset at an instant. A (user, item) pair counts once. Items too rare in training are dropped, then users
  * with too few such items; test cases are the kept users' kept items that are new to them (protocol Q1 of the design).
  *
- * @throws RECLOOM_DAT_EMPTY when nothing is left to train on or to test with
+ * @throws RECLOOM_DAT_SPLIT_NO_TRAINING, RECLOOM_DAT_SPLIT_NO_TEST when nothing is left to train on or to test with
  */
 export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): TemporalSplit {
   const { history } = dataset;
@@ -59,8 +58,27 @@ export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): 
     });
   }
   const count = (mask: Uint8Array): number => mask.reduce((sum, flag) => sum + flag, 0);
-  if (trainPairs === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'training events before the cut' });
-  if (cases.length === 0) throw recloomError('RECLOOM_DAT_EMPTY', { what: 'users with something new after the cut' });
+  const dropped = [
+    {
+      what: 'items' as const,
+      reason: `fewer than ${options.minimumItemUsers ?? 1} users in training`,
+      count: items.length - count(items),
+    },
+    {
+      what: 'users' as const,
+      reason: `fewer than ${Math.max(1, options.minimumUserItems ?? 1)} of the kept items in training`,
+      count: users.length - count(users),
+    },
+  ].filter((part) => part.count > 0);
+  checkNotEmpty(dataset, {
+    trainingEvents: trainPairs,
+    cases: cases.length,
+    dropped,
+    change:
+      trainPairs === 0
+        ? 'Move the cut later, or lower the users an item and the items a user must have in training.'
+        : 'Move the cut earlier or the end of the test later, or lower the users an item and the items a user must have in training.',
+  });
   return {
     train: filterDataset(dataset, { beforeMs: options.cutMs, items, users }),
     cutMs: options.cutMs,
@@ -73,18 +91,7 @@ export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): 
       testPairs,
       droppedItems: items.length - count(items),
       droppedUsers: users.length - count(users),
-      dropped: [
-        {
-          what: 'items' as const,
-          reason: `fewer than ${options.minimumItemUsers ?? 1} users in training`,
-          count: items.length - count(items),
-        },
-        {
-          what: 'users' as const,
-          reason: `fewer than ${Math.max(1, options.minimumUserItems ?? 1)} of the kept items in training`,
-          count: users.length - count(users),
-        },
-      ].filter((part) => part.count > 0),
+      dropped,
     },
   };
 }

@@ -236,6 +236,17 @@ export const errorCodes = {
     hint: "Use a smaller or quantised model, or raise the inference service's `limits.maximumModelBytes`.",
     audience: 'pipeline author',
   },
+  RECLOOM_DAT_NOT_COMPARABLE: {
+    message: ({ name, first, why }: { name: string; first: string; why: string }) =>
+      `"${name}" cannot be compared with "${first}": ${why}.`,
+    hint: 'Figures compare only on the same questions: let both configs read the same events (their item and user fields may differ).',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_NO_LABELS: {
+    message: ({ metric, why }: { metric: string; why: string }) => `The data have no labels for ${metric}: ${why}.`,
+    hint: 'Name an event type for what was shown and one for what was clicked, and choose a time span that has both; without such events use the ranking metrics.',
+    audience: 'data owner',
+  },
   RECLOOM_DAT_QUERY_REFUSED: {
     message: ({ why }: { why: string }) => `The SQL was refused: ${why}.`,
     hint: 'Expressions read the columns of one row; `query` is one SELECT over `input` and the tables of `files`.',
@@ -268,6 +279,16 @@ export const errorCodes = {
       `The snapshot was built from a config without "${name}" or with other options or inputs for it.`,
     hint: 'Run `recloom build` after changing the config.',
     audience: 'embedder',
+  },
+  RECLOOM_DAT_SPLIT_NO_TEST: {
+    message: ({ counts, change }: { counts: string; change: string }) => `The split leaves nobody to ask: ${counts}. ${change}`,
+    hint: 'A test user needs something in training (or brought along) and something kept back that is new to them.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_SPLIT_NO_TRAINING: {
+    message: ({ counts, change }: { counts: string; change: string }) => `The split leaves nothing to train on: ${counts}. ${change}`,
+    hint: 'Keep back less, or bring more data.',
+    audience: 'data owner',
   },
   RECLOOM_DAT_STATE_TENSOR: {
     message: ({ tensor, expected, found }: { tensor: string; expected: string; found?: string | undefined }) =>
@@ -454,6 +475,16 @@ export const errorCodes = {
     message: ({ device, why }: { device: string; why: string }) => `The device "${device}" cannot run the model: ${why}.`,
     hint: 'Install what the device needs, or name another device; `cpu` always works.',
     audience: 'embedder',
+  },
+  RECLOOM_RUN_EVALUATION: {
+    message: ({ why }: { why: string }) => `The evaluation is not possible as asked: ${why}.`,
+    hint: '`recloom evaluate --help` lists the splits and what each takes.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_RUN_EVALUATION_NOTE: {
+    message: ({ what }: { what: string }) => `${what}.`,
+    hint: 'The figures stand; read them with this in mind.',
+    audience: 'pipeline author',
   },
   RECLOOM_RUN_EXPORT: {
     message: ({ why }: { why: string }) => `The training rows cannot be made: ${why}.`,
