@@ -1,0 +1,116 @@
+// Asks a pipeline the questions of a protocol, the full catalogue ranked, and keeps the figures of every case. Used by run-protocol.ts.
+import { openPipeline } from '@recloom/core';
+import { popularityRecommender, rankingMetrics, type Split, type TestCase } from '@recloom/evaluate';
+import type { ProtocolSplit } from './protocol-data.js';
+import { surfaceAlone } from './surface-alone.js';
+
+/** The figures of each case, in the order of the split. */
+export interface CaseFigures {
+  readonly ndcg: Float64Array;
+  readonly recall: Float64Array;
+  readonly hitRate: Float64Array;
+}
+
+export interface Measured extends CaseFigures {
+  readonly fitMs: number;
+  readonly askMs: number;
+  /** Fewest and mean number of candidates that were ranked for a case. */
+  readonly candidates: { readonly least: number; readonly mean: number };
+  /** Share of the right answers that any answer could hold at most: those in the catalogue that was fitted. */
+  readonly warnings: Readonly<Record<string, number>>;
+}
+
+export interface MeasureOptions {
+  readonly k: number;
+  readonly surface?: string;
+  /** Overrides the config's. */
+  readonly seed?: number;
+  readonly progress?: (fraction: number, what: string) => void;
+}
+
+/** A component that failed or was left out would make another pipeline of it. */
+const fatal: ReadonlySet<string> = new Set(['RECLOOM_RUN_NODE_FAILED', 'RECLOOM_PRV_NOT_GRANTED', 'RECLOOM_LAW_SHAPE', 'RECLOOM_LAW_ROWS']);
+
+/** @throws the first error of a request, and Error for a warning by which the pipeline is no longer the one asked for */
+export async function measurePipeline(file: string, split: ProtocolSplit, options: MeasureOptions): Promise<Measured> {
+  const surface = options.surface ?? 'home';
+  const { config, directory } = await surfaceAlone(file, surface);
+  const started = performance.now();
+  const pipeline = await openPipeline(
+    { ...config, ...(options.seed === undefined ? {} : { seed: options.seed }) },
+    { dataset: split.train, directory },
+  );
+  const fitMs = performance.now() - started;
+  try {
+    const warnings: Record<string, number> = {};
+    for (const { code } of pipeline.warnings) warnings[code] = (warnings[code] ?? 0) + 1;
+    if (split.after.length > 0) pipeline.record(split.after.map(({ user, item, time }) => ({ user, item, time, type: 'event' })));
+    const figures = emptyFigures(split.cases.length);
+    const requests = split.cases.map(({ user, known, asOfMs }) => ({
+      user,
+      surface,
+      purposes: ['personalisation'],
+      limit: options.k,
+      exclude: known,
+      asOf: asOfMs ?? split.cutMs,
+    }));
+    const asked = performance.now();
+    let least = Number.POSITIVE_INFINITY;
+    let total = 0;
+    for await (const { index, answer, error } of pipeline.recommendMany(requests, { batch: 64, unlimited: true })) {
+      if (error !== undefined) throw error;
+      for (const { code, message } of answer.warnings) {
+        if (fatal.has(code)) throw new Error(`${code}: ${message}`);
+        warnings[code] = (warnings[code] ?? 0) + 1;
+      }
+      least = Math.min(least, answer.ledger.scored);
+      total += answer.ledger.scored;
+      const testCase = split.cases[index] as TestCase;
+      keep(
+        figures,
+        index,
+        testCase,
+        answer.items.map(({ id }) => id),
+        options.k,
+      );
+      if (index % 512 === 0) options.progress?.(index / requests.length, 'asked');
+    }
+    return {
+      ...figures,
+      fitMs,
+      askMs: performance.now() - asked,
+      candidates: { least, mean: total / requests.length },
+      warnings,
+    };
+  } finally {
+    await pipeline.close();
+  }
+}
+
+/** What most training users have and the case's user does not: the figures every pipeline must beat. */
+export async function measurePopularity(split: Split, k: number): Promise<CaseFigures> {
+  const figures = emptyFigures(split.cases.length);
+  let index = 0;
+  for await (const list of popularityRecommender(split)(split.cases, k)) {
+    keep(figures, index, split.cases[index] as TestCase, list, k);
+    index++;
+  }
+  return figures;
+}
+
+function emptyFigures(count: number): CaseFigures {
+  return { ndcg: new Float64Array(count), recall: new Float64Array(count), hitRate: new Float64Array(count) };
+}
+
+function keep(figures: CaseFigures, index: number, { relevant }: TestCase, list: readonly string[], k: number): void {
+  const rows = new Map(relevant.map((id, row) => [id, row]));
+  const grades = new Map(relevant.map((_, row) => [row, 1]));
+  const scored = rankingMetrics(
+    list.map((id) => rows.get(id) ?? -1),
+    grades,
+    k,
+  );
+  figures.ndcg[index] = scored.ndcg;
+  figures.recall[index] = scored.recall;
+  figures.hitRate[index] = scored.hitRate;
+}
