@@ -33,7 +33,7 @@ function codeOf(error: RecloomError): number {
   if (code.startsWith('RECLOOM_DAT_MODEL_')) return exitCodes.config;
   if (code.startsWith('RECLOOM_DAT_')) return exitCodes.data;
   if (/^RECLOOM_(CFG|PLG|DI)_/.test(code)) return exitCodes.config;
-  if (/^RECLOOM_RUN_(EXPORT|REQUEST|LIMIT|NEEDS|UNKNOWN_SURFACE|TEXT_TOO_LONG|MODEL_INPUT)$/.test(code)) return exitCodes.usage;
+  if (/^RECLOOM_RUN_(EVALUATION|EXPORT|REQUEST|LIMIT|NEEDS|UNKNOWN_SURFACE|TEXT_TOO_LONG|MODEL_INPUT)$/.test(code)) return exitCodes.usage;
   // A plugin's own code: what its component reads decides whose problem it is.
   if (!code.startsWith('RECLOOM_') && /^(?:data\.)?(?:items|events|users)$/.test(error.at.node ?? '')) return exitCodes.data;
   return exitCodes.unexpected;

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import type { CommandHost } from './command.js';
 import { registerBuild } from './commands/build.js';
+import { registerCompare } from './commands/compare.js';
 import { registerDev } from './commands/dev.js';
 import { registerDiagram } from './commands/diagram.js';
 import { registerEvaluate } from './commands/evaluate.js';
@@ -83,6 +84,7 @@ Each command has its own --help.`,
     registerExplain,
     registerInspect,
     registerEvaluate,
+    registerCompare,
     registerExport,
     registerDev,
     registerDiagram,

@@ -1,11 +1,15 @@
 import {
   type Attributes,
   type ConfigSource,
+  type Dataset,
   type OpenPipelineOptions,
   openPipeline,
   type Pipeline,
   type RecommendRequest,
 } from '@recloom/core';
+import type { Warning } from '@recloom/plugin-api';
+import { askCases, type Recommender } from './ask-cases.js';
+import { usersPerItem } from './measure/catalogue-facts.js';
 import { type Mean, meanOf, scoreList } from './metrics.js';
 import type { Split, TestCase } from './splits/split.js';
 
@@ -20,6 +24,8 @@ export interface EvaluateOptions extends Omit<OpenPipelineOptions, 'dataset' | '
   readonly batch?: number;
   /** Fraction of the cases done, in [0, 1]. */
   readonly progress?: (fraction: number) => void;
+  /** Told every warning of every answer. */
+  readonly warn?: (warning: Warning) => void;
 }
 
 /** The quality of ranked lists over all test cases. */
@@ -34,9 +40,6 @@ export interface QualityReport {
   /** NDCG per case, in the order of the split: for paired tests. */
   readonly ndcgPerCase: Float64Array;
 }
-
-/** Ranks the items of one case, best first; ids in `case.known` must not be in the list. */
-export type Recommender = (cases: readonly TestCase[], k: number) => AsyncIterable<readonly string[]> | Iterable<readonly string[]>;
 
 /**
  * Fits a config on the training part and asks the very pipeline that serves, with the full catalogue ranked and "now"
@@ -55,50 +58,89 @@ export async function evaluatePipeline(source: ConfigSource, split: Split, optio
   }
 }
 
-/** A recommender that asks an opened pipeline. */
+/**
+ * A recommender that asks an opened pipeline, in batches, with nothing run ahead of the consumer. A surface that needs an
+ * item is given the newest that the user has.
+ */
 export function pipelineRecommender(pipeline: Pipeline<Attributes>, split: Split, options: EvaluateOptions): Recommender {
   return async function* (cases, k) {
-    // Where only new items can be right, the others stand in nobody's list.
-    const old = split.newItems === undefined ? undefined : split.train.items.ids;
-    const requests = cases.map(
-      (testCase): RecommendRequest => ({
-        ...(testCase.session === undefined ? { user: testCase.user } : { session: testCase.session }),
-        purposes: options.purposes ?? ['personalisation'],
-        limit: k,
-        exclude: old ?? testCase.known,
-        asOf: testCase.asOfMs ?? split.cutMs,
-        ...(options.surface === undefined ? {} : { surface: options.surface }),
-      }),
-    );
-    const many = pipeline.recommendMany(requests, {
+    const many = pipeline.recommendMany(caseRequests(pipeline, split, cases, k, options), {
       batch: options.batch ?? 128,
       unlimited: true,
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     for await (const result of many) {
       if (result.error !== undefined) throw result.error;
+      if (options.warn !== undefined) for (const warning of result.answer.warnings) options.warn(warning);
       yield result.answer.items.map((item) => item.id);
     }
   };
 }
 
-/** The most bought training items that are new to the user: what every recommender must beat. Ties by ascending id. */
-export function popularityRecommender(split: Split): Recommender {
-  const { history, items } = split.train;
-  const buyers = new Int32Array(items.rowCount);
-  for (let user = 0; user < history.userCount; user++) {
-    const rows = new Set(history.items.subarray(history.offsets[user], history.offsets[user + 1]));
-    for (const row of rows) buyers[row] = (buyers[row] as number) + 1;
+/** The request of each case: the user (or the guest with what they bring), at the case's time, without what they have. */
+export function* caseRequests(
+  pipeline: Pipeline<Attributes>,
+  split: Split,
+  cases: readonly TestCase[],
+  limit: number,
+  options: Pick<EvaluateOptions, 'surface' | 'purposes'>,
+): Generator<RecommendRequest, void, undefined> {
+  // Where only new items can be right, the others stand in nobody's list.
+  const old = split.newItems === undefined ? undefined : split.train.items.ids;
+  const purposes = options.purposes ?? ['personalisation'];
+  const needsItem = surfaceFacts(pipeline, options.surface)?.needsItem === true;
+  for (const testCase of cases) {
+    const newest = needsItem ? testCase.known.at(-1) : undefined;
+    yield {
+      ...(testCase.session === undefined ? { user: testCase.user } : { session: testCase.session }),
+      ...(newest === undefined ? {} : { item: newest }),
+      purposes,
+      limit,
+      exclude: old ?? testCase.known,
+      asOf: testCase.asOfMs ?? split.cutMs,
+      ...(options.surface === undefined ? {} : { surface: options.surface }),
+    };
   }
-  const order = Int32Array.from({ length: items.rowCount }, (_, row) => row).sort(
-    (left, right) => (buyers[right] as number) - (buyers[left] as number) || left - right,
-  );
+}
+
+/** What an evaluation has to know of a surface. */
+export interface SurfaceFacts {
+  readonly name: string;
+  readonly needsItem: boolean;
+  /** True when the first k of a longer list may be others than a list of k: rankers choose among as many as the list is long. */
+  readonly ordersByLength: boolean;
+  /** Longest list that a request may ask for. */
+  readonly maximumLimit: number;
+  readonly sources: readonly { readonly name: string; readonly fallback: boolean }[];
+}
+
+/** Facts of the surface that cases are asked on: the named one, `home`, or the only one; undefined when there is none such (the request will say so). */
+export function surfaceFacts(pipeline: Pipeline<Attributes>, wanted: string | undefined): SurfaceFacts | undefined {
+  const { surfaces } = pipeline.engine.assembly;
+  const surface =
+    wanted === undefined ? (surfaces.get('home') ?? (surfaces.size === 1 ? [...surfaces.values()][0] : undefined)) : surfaces.get(wanted);
+  if (surface === undefined) return undefined;
+  const { config } = surface.planned;
+  return {
+    name: surface.name,
+    needsItem: config.needs.includes('item'),
+    ordersByLength: surface.rankers.length + surface.resultFilters.length > 0,
+    maximumLimit: config.limits.items,
+    sources: surface.allSources.map(({ name, planned }) => ({ name, fallback: planned.use.fallback })),
+  };
+}
+
+/**
+ * The most bought training items that are new to the user: what every recommender must beat. Ties by ascending id; where
+ * only new items can be right nobody has bought any, so they come by ascending id.
+ */
+export function popularityRecommender(split: Split): Recommender {
+  const order = split.newItems === undefined ? byPopularity(split.train) : split.newItems.map(({ id }) => id).sort();
   return function* (cases, k) {
     for (const testCase of cases) {
       const known = new Set(testCase.known);
       const list: string[] = [];
-      for (const row of order) {
-        const id = items.idOf(row);
+      for (const id of order) {
         if (known.has(id)) continue;
         list.push(id);
         if (list.length === k) break;
@@ -106,6 +148,13 @@ export function popularityRecommender(split: Split): Recommender {
       yield list;
     }
   };
+}
+
+function byPopularity({ history, items }: Dataset): readonly string[] {
+  const buyers = usersPerItem(history);
+  return Array.from({ length: items.rowCount }, (_, row) => row)
+    .sort((left, right) => (buyers[right] as number) - (buyers[left] as number) || left - right)
+    .map((row) => items.idOf(row));
 }
 
 /** Scores a recommender on every case of a split. */
@@ -120,10 +169,8 @@ export async function evaluateRecommender(
   const recall = new Float64Array(cases.length);
   const hitRate = new Float64Array(cases.length);
   const shown = new Set<string>();
-  let index = 0;
-  for await (const list of recommend(cases, k)) {
-    const testCase = cases[index] as TestCase;
-    const rows = new Map(testCase.relevant.map((id, row) => [id, row]));
+  const visit = (index: number, list: readonly string[]): void => {
+    const rows = new Map((cases[index] as TestCase).relevant.map((id, row) => [id, row]));
     const scored = scoreList(
       list.map((id) => rows.get(id) ?? -1),
       new Set(rows.values()),
@@ -133,11 +180,8 @@ export async function evaluateRecommender(
     ndcg[index] = scored.ndcg;
     recall[index] = scored.recall;
     hitRate[index] = scored.hitRate;
-    index++;
-    if (index % 64 === 0) options.progress?.(index / cases.length);
-  }
-  options.progress?.(1);
-  if (index !== cases.length) throw new RangeError(`the recommender answered ${index} of ${cases.length} cases`);
+  };
+  await askCases(recommend, split, k, visit, options.progress);
   return {
     k,
     cases: cases.length,

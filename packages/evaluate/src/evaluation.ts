@@ -19,10 +19,24 @@ export interface Evaluation {
   readonly split: SplitDescription;
   /** In the order asked; the last is the baseline `popularity`. */
   readonly pipelines: readonly PipelineEvaluation[];
-  /** Every pipeline against every earlier-named baseline that was asked for; p-values Holm-corrected over the whole list. */
+  /** Every pipeline against popularity, and every later pipeline against the first; p-values Holm-corrected over the whole list. */
   readonly comparisons: readonly Comparison[];
   /** A few customers as examples, the same for all pipelines. */
   readonly examples: readonly ExampleCase[];
+  /** What went less than perfectly, e.g. a component that failed while it was asked, with how often; absent when nothing did. */
+  readonly warnings?: readonly EvaluationWarning[];
+}
+
+/** A warning of one pipeline, or of the evaluation itself. */
+export interface EvaluationWarning {
+  readonly code: string;
+  readonly message: string;
+  /** Absent when it concerns all. */
+  readonly pipeline?: string;
+  /** Name of the component in the config. */
+  readonly node?: string;
+  /** How many answers carried it; 1 for what happened once. */
+  readonly times: number;
 }
 
 /** How the data were split, in words for people and in counts. */
@@ -109,6 +123,8 @@ export interface FunnelStage {
   readonly candidates: number;
   /** Mean share of a case's right answers that are still there. */
   readonly recall: number;
+  /** Cases that were followed: a sample, evenly spaced, when there are many. */
+  readonly cases?: number;
 }
 
 export interface PipelineEvaluation {
@@ -117,13 +133,17 @@ export interface PipelineEvaluation {
   readonly file?: string;
   readonly configHash?: string;
   readonly surface?: string;
+  /** Questions asked, over all repetitions. */
   readonly cases: number;
+  /** Users behind them: what the figures are means over; absent when each was asked once. */
+  readonly users?: number;
   readonly figures: RankingFigures;
   readonly catalogue: CatalogueFigures;
   readonly curves: MetricCurves;
   readonly segments: readonly SegmentFigures[];
   /** With the limits of serving; empty for the baseline. */
   readonly funnel: readonly FunnelStage[];
+  /** Over all repetitions. */
   readonly milliseconds: { readonly fit: number; readonly ask: number };
 }
 

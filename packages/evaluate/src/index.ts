@@ -1,3 +1,4 @@
+export type { Recommender } from './ask-cases.js';
 export {
   type EvaluateOptions,
   evaluatePipeline,
@@ -5,12 +6,13 @@ export {
   pipelineRecommender,
   popularityRecommender,
   type QualityReport,
-  type Recommender,
 } from './evaluate-pipeline.js';
+export { type EvaluatedPipeline, type EvaluationOptions, evaluatePipelines } from './evaluate-pipelines.js';
 export {
   type CatalogueFigures,
   type Comparison,
   type Evaluation,
+  type EvaluationWarning,
   type ExampleCase,
   type ExampleItem,
   evaluationFormat,
@@ -34,7 +36,14 @@ export {
 } from './metrics/catalogue.js';
 export { areaUnderCurve, type ClickMetrics, clickMetrics } from './metrics/clicks.js';
 export { type RankingMetrics, type RankingOptions, rankingMetrics } from './metrics/ranking.js';
-export { holmCorrection, type Interval, pairedBootstrap, pairedRandomisationTest, type ResampleOptions } from './metrics/significance.js';
+export {
+  bootstrapMeans,
+  holmCorrection,
+  type Interval,
+  pairedBootstrap,
+  pairedRandomisationTest,
+  type ResampleOptions,
+} from './metrics/significance.js';
 export { type ListMetrics, type Mean, meanOf, scoreList } from './metrics.js';
 export { type ColdItemsOptions, coldItems } from './splits/cold-items.js';
 export { type DescribedSplits, makeSplits, type SplitKind, type SplitRequest, splitKinds, splitOptionsOf } from './splits/make-splits.js';

@@ -1,105 +1,103 @@
-import type { QualityReport } from '@recloom/evaluate';
+import type { Evaluation, EvaluationOptions, QualityReport } from '@recloom/evaluate';
 import type { Command } from 'commander';
-import { addCommand, type CommandHost, dateOption, hostOptions, listOption, numberOption, takeOnlyConfig } from '../command.js';
-import { formatCount, formatDuration, formatInstant, formatShare } from '../render/format.js';
+import { InvalidArgumentError } from 'commander';
+import { addCommand, type CommandCall, type CommandHost, hostOptions, listOption, numberOption, takeOnlyConfig } from '../command.js';
+import { evaluationLines } from '../render/evaluation.js';
+import { formatDuration, formatShare } from '../render/format.js';
 import type { Style } from '../render/style.js';
 import { renderTable } from '../render/table.js';
-import { UsageError } from '../report-error.js';
+import { addSplitOptions, nameOfConfig, readSplits, type SplitOptions, splitHelp } from '../split-options.js';
 
-interface EvaluateCommandOptions {
-  readonly cut: number;
-  readonly until?: number;
-  readonly minimumItemUsers: number;
-  readonly minimumUserItems: number;
+/** What `evaluate` and `compare` take besides the split. */
+export interface MeasureOptions extends SplitOptions {
   readonly k: number;
+  readonly at?: readonly number[];
+  readonly segment?: readonly string[];
   readonly surface?: string;
   readonly purpose?: readonly string[];
 }
 
-/** `recloom evaluate [config] --cut DATE`. */
+/** `recloom evaluate [config]`. */
 export function registerEvaluate(program: Command, host: CommandHost): void {
-  addCommand<EvaluateCommandOptions>(program, host, {
+  addCommand<MeasureOptions>(program, host, {
     usage: 'evaluate [config]',
-    summary: 'fit on the past, ask for the future: NDCG, recall and coverage beside popularity',
-    detail:
-      'Everything before --cut is for training. The test: for each user, the items that are new to them from then on, ranked against the whole catalogue by the very pipeline that serves. The published snapshot is not touched.',
+    summary: 'fit on one part, ask for the other: NDCG, recall and more, beside popularity',
+    detail: `The very pipeline that serves is fitted on the training part and asked what each test user took, ranked against the whole catalogue; nothing that it is asked for is in training. Beside it stands popularity, which every recommender must beat. The published snapshot is not touched.\n\nChoose options on an earlier part (an earlier --cut with --until, --part validation) and look at the test once.\n\n${splitHelp}`,
     examples: [
+      ['recloom evaluate', 'the last 15 % of the time span is the test'],
       ['recloom evaluate --cut 2011-11-09 --minimum-item-users 5 --minimum-user-items 5', 'protocol Q1 of examples/online-retail'],
+      ['recloom evaluate --cut 2011-10-09 --until 2011-11-09 --segment country', 'the month before, for choosing options; by country'],
+      ['recloom evaluate --split random --seeds 1,2,3 --k 20', 'three random splits, with their spread'],
+      ['recloom evaluate --split predefined --test data/kept-back.csv', 'what somebody kept back'],
     ],
     configure: (command) => {
-      command.requiredOption('--cut <date>', 'first instant of the test, e.g. 2011-11-09', dateOption);
-      command.option('--until <date>', 'end of the test; default: the end of the data', dateOption);
-      command.option('--minimum-item-users <count>', 'leave out items with fewer users in training', numberOption, 1);
-      command.option('--minimum-user-items <count>', 'leave out users with fewer of those items in training', numberOption, 1);
-      command.option('--k <count>', 'length of the lists', numberOption, 10);
-      command.option('-s, --surface <name>', 'the surface to ask; default: what fits a user');
-      command.option('-p, --purpose <names>', 'what the users agreed to; default: personalisation', listOption);
+      addSplitOptions(command);
+      addMeasureOptions(command);
     },
     run: async (call) => {
       const config = takeOnlyConfig(call);
-      const { options, io } = call;
-      if (!Number.isInteger(options.k) || options.k < 1) throw new UsageError('--k must be a whole number from 1.');
       const started = performance.now();
-      const [{ readPipelineData }, { evaluatePipeline, evaluateRecommender, popularityRecommender, temporalSplit }] = await Promise.all([
-        import('@recloom/core'),
-        import('@recloom/evaluate'),
-      ]);
-      const { createBuildRenderer } = await import('../build-renderer.js');
-      // With --json stdout is one document and nothing else is said.
-      const renderer = createBuildRenderer(call.json ? { ...io, stderr: { write: () => true } } : io);
-      const { observer } = renderer;
-      const measure = async () => {
-        const dataset = await readPipelineData(config, { ...hostOptions(io), signal: io.signal, observer });
-        const split = temporalSplit(dataset, {
-          cutMs: options.cut,
-          ...(options.until === undefined ? {} : { untilMs: options.until }),
-          minimumItemUsers: options.minimumItemUsers,
-          minimumUserItems: options.minimumUserItems,
+      const evaluation = await measuring(call, async (observer) => {
+        const { evaluatePipelines } = await import('@recloom/evaluate');
+        const { dataset, described } = await readSplits(config, call.options, call.io, observer);
+        return evaluatePipelines([{ source: config, file: nameOfConfig(config) }], described, {
+          ...measureOptionsOf(call),
+          dataset,
+          observer,
         });
-        const popularity = await evaluateRecommender(popularityRecommender(split), split, { k: options.k });
-        observer.step('fit on the past, ask', 'start');
-        const pipeline = await evaluatePipeline(config, split, {
-          ...hostOptions(io),
-          signal: io.signal,
-          k: options.k,
-          progress: (fraction) => observer.progress('fit on the past, ask', fraction),
-          ...(options.surface === undefined ? {} : { surface: options.surface }),
-          ...(options.purpose === undefined ? {} : { purposes: options.purpose }),
-        });
-        observer.step('fit on the past, ask', 'end');
-        return { split, popularity, pipeline };
-      };
-      const { split, popularity, pipeline } = await measure().finally(() => renderer.stop());
-      const milliseconds = performance.now() - started;
-      if (call.json) {
-        call.printJson({
-          cut: new Date(options.cut).toISOString(),
-          split: split.report,
-          pipeline: figuresOf(pipeline),
-          popularity: figuresOf(popularity),
-          ratio: pipeline.ndcg.mean / popularity.ndcg.mean,
-          milliseconds,
-        });
-        return;
-      }
-      const { report } = split;
-      call.print([
-        call.style.bold(`Quality at ${options.k}`) + call.style.dim(`  cut ${formatInstant(options.cut)}`),
-        '',
-        `  training  ${formatCount(report.trainUsers)} users × ${formatCount(report.trainItems)} items, ${formatCount(report.trainPairs)} pairs`,
-        `  test      ${formatCount(report.testUsers)} users, ${formatCount(report.testPairs)} pairs that are new to them`,
-        '',
-        ...qualityLines({ 'this pipeline': pipeline, popularity }, call.style),
-        '',
-        call.style.dim(`  ± is one standard error · ${formatDuration(milliseconds)}`),
-      ]);
+      });
+      printEvaluation(call, evaluation, performance.now() - started);
     },
   });
 }
 
-function figuresOf(report: QualityReport): Record<string, unknown> {
-  const { k, cases, ndcg, recall, hitRate, coverage } = report;
-  return { k, cases, ndcg, recall, hitRate, coverage };
+/** Adds the options of measuring. */
+export function addMeasureOptions(command: Command): void {
+  command.option('--k <count>', 'length of the lists', wholeFromOne, 10);
+  command.option('--at <counts>', 'further lengths, for curves; default: 1,2,3,5,10,20,50', lengthsOption);
+  command.option('--segment <fields>', 'figures by a field: country, item.category; again for more', listOption);
+  command.option('-s, --surface <name>', 'the surface to ask; default: what fits a user');
+  command.option('-p, --purpose <names>', 'what the users agreed to; default: personalisation', listOption);
+}
+
+/** What the library is told. */
+export function measureOptionsOf({ options, io }: CommandCall<MeasureOptions>): EvaluationOptions {
+  return {
+    ...hostOptions(io),
+    signal: io.signal,
+    k: options.k,
+    ...(options.at === undefined ? {} : { at: options.at }),
+    ...(options.segment === undefined ? {} : { segments: options.segment }),
+    ...(options.surface === undefined ? {} : { surface: options.surface }),
+    ...(options.purpose === undefined ? {} : { purposes: options.purpose }),
+  };
+}
+
+/** Runs with a progress bar, which is gone when it ends, however it ends. */
+export async function measuring<Result>(
+  call: CommandCall<MeasureOptions>,
+  run: (observer: NonNullable<EvaluationOptions['observer']>) => Promise<Result>,
+): Promise<Result> {
+  const { createBuildRenderer } = await import('../build-renderer.js');
+  // With --json stdout is one document and nothing else is said.
+  const renderer = createBuildRenderer(call.json ? { ...call.io, stderr: { write: () => true } } : call.io);
+  return run(renderer.observer).finally(() => renderer.stop());
+}
+
+/** The document for machines, or what it says for people. */
+export function printEvaluation(call: CommandCall<MeasureOptions>, evaluation: Evaluation, milliseconds: number): void {
+  if (call.json) call.printJson(evaluation);
+  else call.print([...evaluationLines(evaluation, call.style), '', call.style.dim(`  ${formatDuration(milliseconds)}`)]);
+}
+
+function wholeFromOne(text: string): number {
+  const value = numberOption(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It must be a whole number from 1.');
+  return value;
+}
+
+function lengthsOption(text: string, before: readonly number[] | undefined): readonly number[] {
+  return [...(before ?? []), ...listOption(text, undefined).map(wholeFromOne)];
 }
 
 /** Figures of several recommenders on one split as a table; the last is what the others are compared with. */

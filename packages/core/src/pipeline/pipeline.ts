@@ -31,6 +31,11 @@ export interface ScoreCandidatesOptions extends ManyOptions {
    * `log(1 + item.price)`. Default: all columns of sources, features and scorers of the request's surface.
    */
   readonly columns?: readonly string[];
+  /**
+   * For looking at what is lost on the way: the candidates as the sources propose them, merged, before the limit of candidates,
+   * filters (what a request excludes or asks for, too) and fallbacks. Default false.
+   */
+  readonly unfiltered?: boolean;
 }
 
 /** What came of one request of several. */
@@ -353,7 +358,7 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
   /** Runs requests together by surface. One that fails is an error by itself; all others come to their result. */
   async #inGroups<Result>(
     requests: readonly RecommendRequest[],
-    options: ManyOptions,
+    options: ManyOptions & { readonly unfiltered?: boolean },
     finish: FinishRun<Result>,
   ): Promise<readonly GroupResult<Result>[]> {
     const engine = this.#open();
@@ -387,7 +392,7 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
           engine,
           surface,
           members.map((member) => member.state),
-          { timeoutMs, signal, unlimited: options.unlimited ?? false, traceRow: -1 },
+          { timeoutMs, signal, unlimited: options.unlimited ?? false, unfiltered: options.unfiltered ?? false, traceRow: -1 },
           finish,
         );
         for (const [at, result] of runs.entries()) {

@@ -142,7 +142,7 @@ export interface UserHoldoutOptions {
  * Keeps whole users out of training and asks for them as for guests: with the older part of their events as a session
  * (strong generalisation, Marlin 2004; Liang 2018).
  *
- * @throws RECLOOM_DAT_EMPTY when nobody has enough items; RangeError for a share outside (0, 1)
+ * @throws RECLOOM_DAT_SPLIT_NO_TEST when nobody has enough items; RECLOOM_RUN_EVALUATION for a share outside (0, 1)
  */
 export function userHoldout(dataset: Dataset, options: UserHoldoutOptions = {}): Split {
   const { history } = dataset;

@@ -110,6 +110,16 @@ export const errorCodes = {
     hint: 'Look at the line named; indentation and unclosed quotes are the usual causes.',
     audience: 'pipeline author',
   },
+  RECLOOM_CFG_TUNE: {
+    message: ({ option, why }: { option: string; why: string }) => `Nothing can come of tuning "${option}": ${why}.`,
+    hint: 'Take it out of `tune.options`, or set `tune.surface` to the surface that uses it.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_TUNE_TEST: {
+    message: ({ why }: { why: string }) => `A search must not see the test: ${why}.`,
+    hint: 'End the validation window where the test begins, or declare `tune.test` (or `--test`), the first instant of the test.',
+    audience: 'pipeline author',
+  },
   RECLOOM_CFG_TYPE: {
     message: ({ key, why }: { key: string; why: string }) => `"${key}" has a wrong value: ${why}.`,
     hint: '`recloom schema` describes every key, `recloom plugins` the options of each component with types and defaults.',
@@ -163,6 +173,12 @@ export const errorCodes = {
     hint: 'Correct the mapping in the config.',
     audience: 'data owner',
   },
+  RECLOOM_DAT_COLUMN_SILENT: {
+    message: ({ column }: { column: string }) =>
+      `The column "${column}" says the same about all candidates of every case: it gets no weight of its own.`,
+    hint: 'Check that its component learned something from the training part, and that requests grant what it reads.',
+    audience: 'pipeline author',
+  },
   RECLOOM_DAT_EMPTY: {
     message: ({ what }: { what: string }) => `There are no ${what}.`,
     hint: 'Look at the file, and at what `where`, `drop` and the mapping in the config leave out.',
@@ -176,6 +192,11 @@ export const errorCodes = {
   RECLOOM_DAT_EXPORT_FOLDER: {
     message: ({ path, why }: { path: string; why: string }) => `Training rows cannot be written to ${path}: ${why}.`,
     hint: 'Name a new folder, or one that holds an earlier export of training rows: that one is replaced.',
+    audience: 'data owner',
+  },
+  RECLOOM_DAT_FEW_CASES: {
+    message: ({ count }: { count: number }) => `There ${count === 1 ? 'is' : 'are'} only ${count} case${count === 1 ? '' : 's'} to learn from.`,
+    hint: 'Figures from so few are mostly chance: take a longer window, or more data.',
     audience: 'data owner',
   },
   RECLOOM_DAT_FILE_MISSING: {
@@ -309,6 +330,17 @@ export const errorCodes = {
       `${count} of ${total} rows (${share}) are unreadable, more than the allowed ${limit}: ${examples}.`,
     hint: 'Correct the data or the column types, or raise `maxBadShare`.',
     audience: 'data owner',
+  },
+  RECLOOM_DAT_TUNE_JOURNAL: {
+    message: ({ file, why }: { file: string; why: string }) => `The journal of the search, ${file}, cannot be used: ${why}.`,
+    hint: 'Begin anew with `--fresh`; the old journal is kept beside it.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_DAT_TUNE_OTHER: {
+    message: ({ what }: { what: string }) =>
+      `There is a journal of another search (${what} differ): it is left alone and nothing of it is mixed in.`,
+    hint: 'Go back to what it searched to continue it; nothing needs to be done otherwise.',
+    audience: 'pipeline author',
   },
   RECLOOM_DAT_UNKNOWN_ITEMS: {
     message: ({ count }: { count: number }) =>
@@ -481,11 +513,6 @@ export const errorCodes = {
     hint: '`recloom evaluate --help` lists the splits and what each takes.',
     audience: 'pipeline author',
   },
-  RECLOOM_RUN_EVALUATION_NOTE: {
-    message: ({ what }: { what: string }) => `${what}.`,
-    hint: 'The figures stand; read them with this in mind.',
-    audience: 'pipeline author',
-  },
   RECLOOM_RUN_EXPORT: {
     message: ({ why }: { why: string }) => `The training rows cannot be made: ${why}.`,
     hint: 'Correct the options of the export; `recloom export --help` describes them.',
@@ -495,6 +522,11 @@ export const errorCodes = {
     message: ({ count }: { count: number }) =>
       `The label window of ${count} cut${count === 1 ? '' : 's'} ends after the last event: later takings are not in the data.`,
     hint: 'Choose earlier cuts or a shorter window, or leave it: labels of that cut are incomplete.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_RUN_FEW_CASES: {
+    message: ({ count }: { count: number }) => `Only ${count} user${count === 1 ? ' was' : 's were'} asked: the figures are hardly more than anecdotes.`,
+    hint: 'Keep back more, or lower the items a user must have; look at the intervals before you believe a difference.',
     audience: 'pipeline author',
   },
   RECLOOM_RUN_LIMIT: {
@@ -547,6 +579,12 @@ export const errorCodes = {
     hint: 'The cause is attached.',
     audience: 'embedder',
     retryable: true,
+  },
+  RECLOOM_RUN_SHORT_CATALOGUE: {
+    message: ({ items, k }: { items: number; k: number }) =>
+      `Lists of ${k} were asked for and only ${items} item${items === 1 ? ' can' : 's can'} be proposed: every list holds all of them.`,
+    hint: 'Choose a smaller k; precision divides by k all the same.',
+    audience: 'pipeline author',
   },
   RECLOOM_RUN_TEXT_TOO_LONG: {
     message: ({ length, maximum }: { length: number; maximum: number }) => `The text has ${length} characters; it was cut at ${maximum}.`,

@@ -56,8 +56,9 @@ async function scoredCandidates(run: RunContext): Promise<CandidateSet> {
   const proposed = propose(run, requestBatch(run, states), surface.sources);
   let candidates = run.takeSet();
   merge(run, candidates, isThenable(proposed) ? await proposed : proposed, states);
-  if (hasToFilter(run, candidates)) candidates = await filterWithOverflow(run, candidates);
-  if (surface.fallbacks.length > 0) candidates = await fallBack(run, candidates);
+  const { unfiltered } = run.options;
+  if (unfiltered !== true && hasToFilter(run, candidates)) candidates = await filterWithOverflow(run, candidates);
+  if (unfiltered !== true && surface.fallbacks.length > 0) candidates = await fallBack(run, candidates);
   if (surface.features.length > 0) await extractCandidateFeatures(run, candidates);
   const scored = score(run, candidates);
   if (scored !== undefined) await scored;

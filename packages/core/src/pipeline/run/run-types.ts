@@ -8,6 +8,8 @@ export interface RunOptions {
   readonly signal: AbortSignal | undefined;
   /** Evaluation: sources are asked for the whole catalogue and nothing is cut before ranking. */
   readonly unlimited: boolean;
+  /** What the sources propose, merged: no limit of candidates, no filter, no fallback. Default false. */
+  readonly unfiltered?: boolean;
   /** Item row whose way is followed; -1 = none. Only with a batch of one. */
   readonly traceRow: number;
 }
