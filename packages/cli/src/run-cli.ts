@@ -14,6 +14,7 @@ import { registerPlugins } from './commands/plugins.js';
 import { registerRecommend } from './commands/recommend.js';
 import { registerSchema } from './commands/schema.js';
 import { registerSearch } from './commands/search.js';
+import { registerTune } from './commands/tune.js';
 import { registerValidate } from './commands/validate.js';
 import { exitCodeHelp, exitCodes } from './exit-codes.js';
 import type { CliIo } from './io.js';
@@ -85,6 +86,7 @@ Each command has its own --help.`,
     registerInspect,
     registerEvaluate,
     registerCompare,
+    registerTune,
     registerExport,
     registerDev,
     registerDiagram,

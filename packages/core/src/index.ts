@@ -1,8 +1,18 @@
 export { type BuildOptions, buildPipeline, readPipelineData } from './build/build-pipeline.js';
 export { type BuildObserver, type BuildReport, type ComponentReport, silentObserver } from './build/build-report.js';
+export type { FittedParts } from './build/fit-components.js';
 export { formatProblems } from './config/format-problems.js';
 export { configJsonSchema } from './config/json-schema.js';
 export { loadConfig } from './config/load-config.js';
+export {
+  fillExpression,
+  type ResolvedTune,
+  type ResolvedTuneSplit,
+  type ResolveTuneOptions,
+  resolveTune,
+  type TuneDomain,
+  type TuneParameter,
+} from './config/resolve-tune.js';
 export { suggest } from './config/suggest.js';
 export type {
   ComponentNode,
@@ -15,6 +25,10 @@ export type {
   StageUse,
   SurfaceConfig,
   SurfaceNeed,
+  TuneConfig,
+  TuneMetric,
+  TuneSplitKind,
+  TuneValue,
 } from './config/types.js';
 export type { ColumnarTable, Dataset } from './data/dataset.js';
 export { datasetFromArrays } from './data/dataset-from-arrays.js';

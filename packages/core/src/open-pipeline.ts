@@ -16,7 +16,7 @@ import {
 } from '@recloom/plugin-api';
 import { buildPipeline, fieldsOf } from './build/build-pipeline.js';
 import { silentObserver } from './build/build-report.js';
-import { fitComponents, hasStoredState, isItemExtractor } from './build/fit-components.js';
+import { type FittedParts, fitComponents, hasStoredState, isItemExtractor } from './build/fit-components.js';
 import type { ColumnarTable, Dataset } from './data/dataset.js';
 import { HistoryOverlay } from './data/history-overlay.js';
 import { OverlayTable } from './data/overlay-table.js';
@@ -38,6 +38,8 @@ export interface OpenPipelineOptions extends HostOptions {
   readonly snapshot?: string;
   /** Fits this dataset in memory instead of opening a snapshot: for evaluation and for hosts whose data are small. */
   readonly dataset?: Dataset;
+  /** With `dataset`: where components fitted before are looked for and kept, so that what did not change is not fitted again. */
+  readonly parts?: FittedParts;
   readonly signal?: AbortSignal;
   /** Told the label and the column whenever a personal column is read: to prove what a request touched. */
   readonly onRead?: (label: string, column: string) => void;
@@ -128,7 +130,7 @@ async function fitEngine(
     dataset,
     services,
     signal,
-    parts: undefined,
+    parts: options.parts,
     observer: { ...silentObserver, warn: (warning) => warnings.push(warning) },
   });
   return makeEngine({

@@ -1,5 +1,6 @@
 import { fieldsOf, readData } from './build/build-pipeline.js';
 import { silentObserver } from './build/build-report.js';
+import { resolveTune } from './config/resolve-tune.js';
 import type { Dataset } from './data/dataset.js';
 import { checkExpressions } from './pipeline/check-expressions.js';
 import type { Plan } from './pipeline/plan.js';
@@ -28,6 +29,9 @@ export interface ValidationReport {
 export async function validatePipeline(source: ConfigSource, options: ValidateOptions = {}): Promise<ValidationReport> {
   const workspace = await openWorkspace(source, options);
   const early = workspace.tryPlan();
+  // Only a person who looks at the config is told of `tune:`; what serves does not read it.
+  const { problems: tuneProblems } = resolveTune(early.plan);
+  for (const problem of tuneProblems) early.problems.addFound(problem);
   if (options.data === false || !dataCanBeRead(early.plan)) {
     early.problems.throwIfAny();
     return reportOf(early.plan, undefined);
@@ -40,7 +44,9 @@ export async function validatePipeline(source: ConfigSource, options: ValidateOp
       early.problems.throwIfAny();
       throw error;
     });
-    const plan = workspace.plan(fieldsOf(dataset));
+    const { plan, problems } = workspace.tryPlan(fieldsOf(dataset));
+    for (const problem of tuneProblems) problems.addFound(problem);
+    problems.throwIfAny();
     await checkExpressions(plan, dataset, services, signal);
     return reportOf(plan, dataset);
   } finally {

@@ -59,3 +59,16 @@ export {
 export { predefinedSplit } from './splits/predefined.js';
 export type { DroppedPart, Split, SplitReport, TestCase } from './splits/split.js';
 export { type TemporalSplit, type TemporalSplitOptions, temporalSplit } from './splits/temporal.js';
+export type { ParameterImportance } from './tune/importance.js';
+export {
+  type TuneChange,
+  type TuneComparison,
+  type TuneOptions,
+  type TuneReport,
+  type TuneSearch,
+  type TuneTrial,
+  type TuneWindow,
+  tune,
+  tuneFormat,
+} from './tune/tune.js';
+export { trialsTable, tunedConfig } from './tune/tuned-config.js';

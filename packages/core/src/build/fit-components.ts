@@ -20,11 +20,18 @@ import { createNode, expressionsFor, resolveInputs, stampError } from '../pipeli
 import { featureInputs, itemInputs, settleRows, sliceFeature } from '../pipeline/extraction.js';
 import { LiveFeature } from '../pipeline/live-feature.js';
 import type { Plan, PlannedNode } from '../pipeline/plan.js';
-import type { PartStore } from '../snapshot/part-store.js';
 import type { SnapshotComponent, StoredFeature } from '../snapshot/types.js';
 import type { BuildObserver, ComponentReport } from './build-report.js';
 import { imageStamps } from './image-stamps.js';
 import { sliceColumn } from './slice-column.js';
+
+/** Keeps fitted components by a key that stands for all they depend on: options, inputs, data, seed. A `PartStore` is one. */
+export interface FittedParts {
+  /** The tensors put under a key, which are then the caller's own, or undefined. */
+  get(key: string): Promise<ComponentState | undefined>;
+  /** Keeps tensors; they stay the caller's own. */
+  put(key: string, tensors: ComponentState): Promise<void>;
+}
 
 export interface FitOptions {
   readonly plan: Plan;
@@ -33,7 +40,7 @@ export interface FitOptions {
   readonly observer: BuildObserver;
   readonly signal: AbortSignal;
   /** Finished components of earlier builds; undefined = fit everything and keep nothing. */
-  readonly parts: PartStore | undefined;
+  readonly parts: FittedParts | undefined;
   /** Hash of a plugin's code, so that a changed `fit` is fitted anew; undefined where the code cannot be seen. */
   readonly codeHash?: (pluginId: string) => string | undefined;
 }

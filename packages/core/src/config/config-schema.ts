@@ -97,6 +97,86 @@ const surface = z
   })
   .describe('How one page or use asks: its sources, filters, scorers and rankers.');
 
+/** Figures that a search can aim at: those of `RankingFigures` in @recloom/evaluate. */
+export const tuneMetrics = ['ndcg', 'recall', 'precision', 'f1', 'hitRate', 'map', 'mrr', 'gradedNdcg', 'revenue'] as const;
+
+/** Kinds of splits that a search can be scored on. */
+export const tuneSplitKinds = ['temporal', 'leave-last-out', 'leave-n-out', 'random', 'k-fold', 'user-holdout', 'cold-items'] as const;
+
+const instant = z.string().min(1);
+
+const splitKeys = {
+  kind: z
+    .enum(tuneSplitKinds)
+    .optional()
+    .describe(
+      'How the data are split. temporal, leave-last-out, leave-n-out and random know a validation part; the others need `test`. Default temporal.',
+    ),
+  cut: instant.optional().describe('temporal: first instant of the validation window; everything before is for fitting.'),
+  until: instant.optional().describe('temporal: end (exclusive) of the validation window. Default: `test`.'),
+  minimumItemUsers: positiveInteger.optional().describe('temporal: leave out items with fewer users in training. Default 1.'),
+  minimumUserItems: positiveInteger.optional().describe('Leave out users with fewer different items. Default: that of the kind.'),
+  count: positiveInteger.optional().describe("leave-n-out: how many of each user's items are kept back. Default 2."),
+  fraction: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .optional()
+    .describe('random, user-holdout, cold-items: share of items or users kept back, between 0 and 1. Default: that of the kind.'),
+  foldIn: z.number().gt(0).lt(1).optional().describe("user-holdout: share of a held-out user's events that is told, oldest first."),
+  folds: z.number().int().min(2).max(100).optional().describe('k-fold: how many folds. Default 5.'),
+  seeds: z
+    .array(z.number().int().min(0).max(4_294_967_295))
+    .min(1)
+    .optional()
+    .describe('random, user-holdout, cold-items: one repetition per seed; k-fold: of the draw, one seed. Default [0].'),
+};
+
+const tuneValue = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+
+const tuneRange = {
+  from: z.number().optional().describe('Smallest value of a number.'),
+  to: z.number().optional().describe('Largest value of a number.'),
+  scale: z.enum(['linear', 'log']).optional().describe('Whether steps or ratios count; log needs `from` above 0. Default linear.'),
+  values: z.array(tuneValue).min(1).optional().describe('Values to choose from; null leaves the option out.'),
+};
+
+const tune = z
+  .strictObject({
+    metric: z.enum(tuneMetrics).optional().describe('The figure to make large. Default ndcg.'),
+    k: positiveInteger.max(1000).optional().describe('Length of the lists that are scored. Default 10.'),
+    surface: z.string().optional().describe('The surface that is asked. Default home, or the only one.'),
+    purposes: z.array(z.string()).optional().describe('Purposes that every request carries. Default [personalisation].'),
+    seed: z.number().int().min(0).max(4_294_967_295).optional().describe('Seed of the search. Default: that of the config.'),
+    trials: positiveInteger.max(100_000).optional().describe('Trials of one search, the start included. Default 60.'),
+    minutes: z.number().gt(0).optional().describe('Longest time of one run in minutes. Default: none.'),
+    test: instant
+      .optional()
+      .describe('First instant of the data kept for the final test: a search never sees them. Default: the end of the validation window.'),
+    split: z.strictObject(splitKeys).describe('The validation part that trials are scored on.'),
+    confirm: z
+      .strictObject(splitKeys)
+      .optional()
+      .describe('A second validation part: the best is compared with the start on it. What it does not say is that of `split`.'),
+    options: z
+      .record(
+        z.string(),
+        z.strictObject({
+          ...tuneRange,
+          expression: z
+            .string()
+            .min(1)
+            .optional()
+            .describe("Of surfaces.<name>.value: the surface's `value` with names such as {{weight}} for numbers."),
+          numbers: z.record(z.string(), z.strictObject(tuneRange)).optional().describe('What each name in the expression may be.'),
+        }),
+      )
+      .describe(
+        'What may change: <component>.<option>, surfaces.<name>.sources.<source> (its limit), surfaces.<name>.limits.candidates or surfaces.<name>.value.',
+      ),
+  })
+  .describe('What `recloom tune` searches. It changes neither what is served nor the hash of the config.');
+
 /** The config file as its author writes it, after `base` was merged. Described key by key for editors. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional().describe('Where an editor finds the schema of this file; not read otherwise.'),
@@ -185,6 +265,7 @@ export const configSchema = z.strictObject({
     .optional()
     .describe('What the pipeline may use of the machine; it never changes a result.'),
   seed: z.number().int().min(0).max(4_294_967_295).optional().describe('Seed of everything random, 0 to 4294967295. Default 42.'),
+  tune: tune.optional(),
 });
 
 /** A config of the right shape, shorthands not yet written out. */

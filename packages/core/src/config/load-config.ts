@@ -87,6 +87,7 @@ function createLoaded(
     snapshot: _snapshot,
     models: _models,
     inference: _inference,
+    tune: _tune,
     images,
     ...rest
   } = replaceAt(config, uses, (template) => hashTemplate(template, environment));

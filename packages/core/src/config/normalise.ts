@@ -1,8 +1,9 @@
 import { defaultSourceLimit, type WrittenConfig } from './config-schema.js';
-import type { ComponentNode, OnError, PipelineConfig, SourceUse, StageUse, SurfaceConfig } from './types.js';
+import type { ComponentNode, OnError, PipelineConfig, SourceUse, StageUse, SurfaceConfig, TuneConfig, TuneSplit } from './types.js';
 
 type WrittenSurface = WrittenConfig['surfaces'][string];
 type WrittenComponent = WrittenConfig['components'][string];
+type WrittenTune = NonNullable<WrittenConfig['tune']>;
 type WrittenStage = NonNullable<WrittenSurface['filters']>;
 type Stage = 'filters' | 'features' | 'scorers' | 'rankers' | 'privacy' | 'effects';
 
@@ -46,8 +47,35 @@ export function normaliseConfig(written: WrittenConfig): PipelineConfig {
     },
     snapshot: { directory: written.snapshot?.directory, keep: written.snapshot?.keep ?? 3 },
     compute: { threads: written.compute?.threads },
-    seed: written.seed ?? 42,
+    seed: written.seed ?? defaultSeed,
+    tune: written.tune && tuneConfig(written.tune, written.seed ?? defaultSeed),
   };
+}
+
+const defaultSeed = 42;
+
+function tuneConfig(written: WrittenTune, seed: number): TuneConfig {
+  const split = tuneSplit(written.split);
+  // A window of its own has an end of its own.
+  const inherited = written.confirm?.cut === undefined ? written.split : { ...written.split, until: undefined };
+  return {
+    metric: written.metric ?? 'ndcg',
+    k: written.k ?? 10,
+    surface: written.surface,
+    purposes: written.purposes ?? ['personalisation'],
+    seed: written.seed ?? seed,
+    trials: written.trials ?? 60,
+    minutes: written.minutes,
+    test: written.test,
+    split,
+    confirm: written.confirm && tuneSplit({ ...inherited, ...written.confirm }),
+    options: record(written.options, (option) => option),
+  };
+}
+
+function tuneSplit(written: WrittenTune['split']): TuneSplit {
+  const { kind, cut, until, minimumItemUsers, minimumUserItems, count, fraction, foldIn, folds, seeds } = written;
+  return { kind: kind ?? 'temporal', cut, until, minimumItemUsers, minimumUserItems, count, fraction, foldIn, folds, seeds };
 }
 
 function componentNode(written: WrittenComponent): ComponentNode {

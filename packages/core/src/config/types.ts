@@ -69,6 +69,58 @@ export interface DataConfig {
   readonly title: string;
 }
 
+/** Figures that a search can aim at: those of `RankingFigures` in @recloom/evaluate. */
+export type TuneMetric = 'ndcg' | 'recall' | 'precision' | 'f1' | 'hitRate' | 'map' | 'mrr' | 'gradedNdcg' | 'revenue';
+
+export type TuneSplitKind = 'temporal' | 'leave-last-out' | 'leave-n-out' | 'random' | 'k-fold' | 'user-holdout' | 'cold-items';
+
+/** A validation part as the config writes it; what is undefined is the default of the kind. Instants are ISO 8601. */
+export interface TuneSplit {
+  readonly kind: TuneSplitKind;
+  readonly cut: string | undefined;
+  readonly until: string | undefined;
+  readonly minimumItemUsers: number | undefined;
+  readonly minimumUserItems: number | undefined;
+  readonly count: number | undefined;
+  readonly fraction: number | undefined;
+  readonly foldIn: number | undefined;
+  readonly folds: number | undefined;
+  readonly seeds: readonly number[] | undefined;
+}
+
+export type TuneValue = string | number | boolean | null;
+
+/** What one number or choice may be: a range, or values. */
+export interface TuneRange {
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+  readonly scale?: 'linear' | 'log' | undefined;
+  readonly values?: readonly TuneValue[] | undefined;
+}
+
+/** One entry of `tune.options`; `expression` and `numbers` are those of a surface's `value`. */
+export interface TuneOption extends TuneRange {
+  readonly expression?: string | undefined;
+  readonly numbers?: Readonly<Record<string, TuneRange>> | undefined;
+}
+
+/** What `recloom tune` searches. No part of what is served. */
+export interface TuneConfig {
+  readonly metric: TuneMetric;
+  readonly k: number;
+  /** Undefined: `home`, or the only one there is. */
+  readonly surface: string | undefined;
+  readonly purposes: readonly string[];
+  readonly seed: number;
+  readonly trials: number;
+  readonly minutes: number | undefined;
+  readonly test: string | undefined;
+  readonly split: TuneSplit;
+  readonly confirm: TuneSplit | undefined;
+  /** By address: `<component>.<option>` or `surfaces.<name>.…`. Checked by `resolveTune`. */
+  readonly options: Readonly<Record<string, TuneOption>>;
+}
+
 /** A config after base, defaults and environment were applied. Still to be checked against the plugins (see `pipeline/plan`). */
 export interface PipelineConfig {
   readonly format: '1.0';
@@ -95,6 +147,8 @@ export interface PipelineConfig {
   readonly snapshot: { readonly directory: string | undefined; readonly keep: number };
   readonly compute: { readonly threads: number | undefined };
   readonly seed: number;
+  /** What a search may change; undefined when the config says nothing of it. Not part of the config's hash. */
+  readonly tune: TuneConfig | undefined;
 }
 
 /** A path into the config, e.g. `['components', 'habits', 'with', 'lambda']`. */

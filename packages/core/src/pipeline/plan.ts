@@ -561,7 +561,8 @@ function propertyNames(definition: ComponentDefinition, path: readonly (string |
   return Object.keys((schemaAt(definition, path)?.['properties'] as Record<string, unknown> | undefined) ?? {});
 }
 
-function schemaAt(definition: ComponentDefinition, path: readonly (string | number)[]): JsonSchema | undefined {
+/** The JSON schema of an option at a path, or undefined when the component's does not say. */
+export function schemaAt(definition: ComponentDefinition, path: readonly (string | number)[]): JsonSchema | undefined {
   let schema: JsonSchema | undefined = definition.options['~standard'].jsonSchema.input({ target: 'draft-2020-12' });
   for (const part of path) {
     const next: unknown =
@@ -594,7 +595,7 @@ function branchWords(branch: JsonSchema, before: ReadonlySet<string>): readonly 
 }
 
 /** A schema's message without its own jargon: "Invalid input: expected number, received string" → "expected a number, found a text". */
-function plainIssue(message: string): string {
+export function plainIssue(message: string): string {
   const plain = message
     .replace(/^Invalid (?:input|option): /, '')
     .replace(/\bexpected (number|string|boolean|object|array|record)\b/, (_, type: string) => `expected ${schemaWords[type]}`)
