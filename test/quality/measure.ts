@@ -14,9 +14,11 @@ export interface CaseFigures {
 export interface Measured extends CaseFigures {
   readonly fitMs: number;
   readonly askMs: number;
+  /** Processor time of both, all threads. */
+  readonly cpuMs: number;
   /** Fewest and mean number of candidates that were ranked for a case. */
   readonly candidates: { readonly least: number; readonly mean: number };
-  /** Share of the right answers that any answer could hold at most: those in the catalogue that was fitted. */
+  /** How often each warning came, the expected ones left out. */
   readonly warnings: Readonly<Record<string, number>>;
 }
 
@@ -31,11 +33,15 @@ export interface MeasureOptions {
 /** A component that failed or was left out would make another pipeline of it. */
 const fatal: ReadonlySet<string> = new Set(['RECLOOM_RUN_NODE_FAILED', 'RECLOOM_PRV_NOT_GRANTED', 'RECLOOM_LAW_SHAPE', 'RECLOOM_LAW_ROWS']);
 
+/** These pipelines have no consent to ask for: every request carries the purpose. */
+const expected: ReadonlySet<string> = new Set(['RECLOOM_PRV_NO_GATE']);
+
 /** @throws the first error of a request, and Error for a warning by which the pipeline is no longer the one asked for */
 export async function measurePipeline(file: string, split: ProtocolSplit, options: MeasureOptions): Promise<Measured> {
   const surface = options.surface ?? 'home';
   const { config, directory } = await surfaceAlone(file, surface);
   const started = performance.now();
+  const startedCpu = process.cpuUsage();
   const pipeline = await openPipeline(
     { ...config, ...(options.seed === undefined ? {} : { seed: options.seed }) },
     { dataset: split.train, directory },
@@ -43,7 +49,10 @@ export async function measurePipeline(file: string, split: ProtocolSplit, option
   const fitMs = performance.now() - started;
   try {
     const warnings: Record<string, number> = {};
-    for (const { code } of pipeline.warnings) warnings[code] = (warnings[code] ?? 0) + 1;
+    const count = (code: string): void => {
+      if (!expected.has(code)) warnings[code] = (warnings[code] ?? 0) + 1;
+    };
+    for (const { code } of pipeline.warnings) count(code);
     if (split.after.length > 0) pipeline.record(split.after.map(({ user, item, time }) => ({ user, item, time, type: 'event' })));
     const figures = emptyFigures(split.cases.length);
     const requests = split.cases.map(({ user, known, asOfMs }) => ({
@@ -61,7 +70,7 @@ export async function measurePipeline(file: string, split: ProtocolSplit, option
       if (error !== undefined) throw error;
       for (const { code, message } of answer.warnings) {
         if (fatal.has(code)) throw new Error(`${code}: ${message}`);
-        warnings[code] = (warnings[code] ?? 0) + 1;
+        count(code);
       }
       least = Math.min(least, answer.ledger.scored);
       total += answer.ledger.scored;
@@ -75,10 +84,12 @@ export async function measurePipeline(file: string, split: ProtocolSplit, option
       );
       if (index % 512 === 0) options.progress?.(index / requests.length, 'asked');
     }
+    const { user, system } = process.cpuUsage(startedCpu);
     return {
       ...figures,
       fitMs,
       askMs: performance.now() - asked,
+      cpuMs: (user + system) / 1000,
       candidates: { least, mean: total / requests.length },
       warnings,
     };

@@ -15,6 +15,7 @@ import {
   type TemporalSplit,
   temporalSplit,
 } from '@recloom/evaluate';
+import { surfaceAlone } from './surface-alone.js';
 
 const help = `Usage: npm run quality -- ranker [options]
 
@@ -52,34 +53,14 @@ async function readSplit(part: Part): Promise<TemporalSplit> {
   });
 }
 
-/** The config with the home page alone: what other pages need is not fitted. */
-async function homeAlone(): Promise<Record<string, unknown>> {
-  const { config } = await loadConfig(join(directory, 'shop-full.yaml'));
-  const home = config.surfaces[surface];
-  if (home === undefined) throw new Error(`the example has no surface "${surface}"`);
-  const used = new Set<string>();
-  const use = (name: string): void => {
-    if (used.has(name) || !Object.hasOwn(config.components, name)) return;
-    used.add(name);
-    for (const input of Object.values(config.components[name]?.in ?? {}).flat()) use(input);
-  };
-  for (const name of Object.keys(home.sources)) use(name);
-  for (const { name } of [...home.filters, ...home.features, ...home.scorers, ...home.rankers, ...home.privacy]) use(name);
-  const none = (names: readonly string[]): Record<string, null> => Object.fromEntries(names.map((name) => [name, null]));
-  return {
-    base: './shop-full.yaml',
-    components: none(Object.keys(config.components).filter((name) => !used.has(name))),
-    surfaces: none(Object.keys(config.surfaces).filter((name) => name !== surface)),
-  };
-}
-
 /** One pass over all candidates gives every value that is asked for: they share their columns. */
 async function measure(
   split: TemporalSplit,
   values: readonly (readonly [name: string, what: string, value: string])[],
   unlimited: boolean,
 ): Promise<{ readonly rows: readonly Row[]; readonly ceiling: number; readonly candidates: number }> {
-  const pipeline = await openPipeline(await homeAlone(), { dataset: split.train, directory });
+  const { config } = await surfaceAlone(join(directory, 'shop-full.yaml'), surface);
+  const pipeline = await openPipeline(config, { dataset: split.train, directory });
   const lists = values.map((): (readonly string[])[] => []);
   let [right, found, count] = [0, 0, 0];
   try {

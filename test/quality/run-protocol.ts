@@ -1,5 +1,5 @@
 // The program behind `npm run quality -- q1` … `q5`, and the rows of `goals`.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { holmCorrection, type Interval, meanOf, pairedBootstrap, pairedRandomisationTest } from '@recloom/evaluate';
@@ -24,7 +24,7 @@ ${goal.aimWithAttributes === undefined ? '' : '  --attributes        items carry
 
 ${goal.title}. ${figureName(goal)} over the full catalogue, masked items removed, ties by ascending id. Peers' figures:
 test/quality/reference-figures.ts. Where ${casesFolder} holds their figures case by case
-(python test/quality/peer_cases.py), differences to them are paired; otherwise they are given in standard errors of ours.`;
+(python test/quality/peer_cases.py), differences to them are paired; otherwise they are given in standard errors of the mean of ours.`;
 
 /** Figures of one pipeline on one part of a protocol. */
 export interface Outcome {
@@ -44,6 +44,8 @@ export interface Outcome {
   readonly popularity: number;
   readonly fitSeconds: number;
   readonly askSeconds: number;
+  /** Processor time of fitting and asking, all threads. */
+  readonly cpuSeconds: number;
   readonly candidates: Measured['candidates'];
   readonly warnings: Readonly<Record<string, number>>;
   readonly peers: readonly Compared[];
@@ -108,7 +110,6 @@ export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Pro
     challengers.push({ name: file, values: (await measurePipeline(resolve(root, file), split, { k: goal.k }))[goal.metric] });
   }
   if (request.casesFile !== undefined) {
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(
       request.casesFile,
       JSON.stringify(Object.fromEntries(split.cases.map(({ user }, index) => [caseKey(id, user), averaged[index]]))),
@@ -116,7 +117,7 @@ export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Pro
   }
   const { mean, standardError } = meanOf(averaged);
   const zeros = new Float64Array(averaged.length);
-  const { low, high } = pairedBootstrap(averaged, zeros);
+  const { low, high } = pairedBootstrap(averaged, zeros, { rounds: roundsFor(averaged) });
   const [first] = runs as [Measured, ...Measured[]];
   const other = goal.metric === 'ndcg' ? 'recall' : 'ndcg';
   const means = runs.map((run) => meanOf(run[goal.metric]).mean);
@@ -137,6 +138,7 @@ export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Pro
     popularity: meanOf(popularity[goal.metric]).mean,
     fitSeconds: first.fitMs / 1000,
     askSeconds: first.askMs / 1000,
+    cpuSeconds: first.cpuMs / 1000,
     candidates: first.candidates,
     warnings: first.warnings,
     peers: compare(goal, { part, column, averaged, mean, standardError, split, every }, popularity[goal.metric], challengers),
@@ -165,7 +167,7 @@ function compare(
     kind,
     figure: meanOf(theirs).mean,
     difference: ours.mean - meanOf(theirs).mean,
-    interval: pairedBootstrap(ours.averaged, theirs),
+    interval: pairedBootstrap(ours.averaged, theirs, { rounds: roundsFor(ours.averaged) }),
     pValue: pairedRandomisationTest(ours.averaged, theirs),
   });
   const rows = [
@@ -211,6 +213,9 @@ const caseKey = (id: ProtocolId, user: string): string => (id === 'q1' ? user : 
 function averageOf(runs: readonly Float64Array[]): Float64Array {
   return Float64Array.from(runs[0] as Float64Array, (_, index) => average(runs.map((run) => run[index] as number)));
 }
+
+/** With many cases fewer resamples say as much. */
+const roundsFor = (values: Float64Array): number => (values.length > 5000 ? 2000 : 10_000);
 
 const average = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
@@ -305,16 +310,12 @@ function tableOf(outcome: Outcome): string {
     '',
     `${outcome.other.name} ${fourDigits(outcome.other.mean)}, hit rate ${fourDigits(outcome.hitRate)}; ` +
       `${outcome.candidates.mean.toFixed(0)} candidates a case (least ${outcome.candidates.least}); ` +
-      `fit ${outcome.fitSeconds.toFixed(1)} s, ask ${outcome.askSeconds.toFixed(1)} s`,
+      `fit ${outcome.fitSeconds.toFixed(1)} s, ask ${outcome.askSeconds.toFixed(1)} s, ${outcome.cpuSeconds.toFixed(1)} s of processor time`,
   );
   if (seeds !== undefined)
     lines.push(`${seeds.count} seeds: ${seeds.means.map(fourDigits).join(', ')}; spread ${fourDigits(seeds.spread)}`);
-  if (Object.keys(outcome.warnings).length > 0)
-    lines.push(
-      `warnings: ${Object.entries(outcome.warnings)
-        .map(([code, count]) => `${code} × ${count}`)
-        .join(', ')}`,
-    );
+  const warnings = Object.entries(outcome.warnings);
+  if (warnings.length > 0) lines.push(`warnings: ${warnings.map(([code, count]) => `${code} × ${count}`).join(', ')}`);
   lines.push(
     outcome.part === 'test'
       ? `aim ${goals[outcome.protocol].aimInWords}: ${outcome.reached ? 'reached' : 'not reached'}`
