@@ -1,5 +1,5 @@
 import { computeToken, defineComponent, definePlugin } from '@recloom/plugin-api';
-import { easeOptions } from './options.js';
+import { easeOptions, nextPurchaseOptions } from './options.js';
 
 /** The closed-form linear autoencoder, with recency weights in the fit and in the history. */
 export const ease = defineComponent({
@@ -30,10 +30,39 @@ export const ease = defineComponent({
   },
 });
 
+/** Ridge regression from what people had before earlier cuts to what was new after them, joined with EASE. */
+export const nextPurchase = defineComponent({
+  id: 'next-purchase',
+  summary: 'Next purchase: a linear model that learns what came next after earlier cuts, and what people have together (EASE), at once.',
+  provides: ['source', 'scorer'],
+  options: nextPurchaseOptions,
+  needs: { compute: computeToken },
+  reads: ['history'],
+  capabilities: {
+    deterministic: true,
+    personal: true,
+    coldUser: true,
+    coldItem: false,
+    incremental: true,
+    explains: true,
+    asks: ['user', 'item'],
+    filtersInside: true,
+  },
+  stateVersion: 1,
+  async fit(context) {
+    const { fitNextPurchase } = await import('./next-purchase.js');
+    return fitNextPurchase(context);
+  },
+  async create(context) {
+    const { openNextPurchase } = await import('./next-purchase.js');
+    return openNextPurchase(context);
+  },
+});
+
 export default definePlugin({
   apiVersion: 1,
   id: 'collaborative-linear',
-  components: [ease],
+  components: [ease, nextPurchase],
   errors: [
     {
       code: 'EASE_EVENT_TYPE_UNKNOWN',
@@ -47,6 +76,27 @@ export default definePlugin({
     },
     {
       code: 'EASE_USERS_CUT',
+      summary: 'Warning of the build: some users have more than maximumUserItems items, and only their newest were learned from.',
+      hint: 'Crawlers and resellers are the usual cause; raise maximumUserItems if these are real customers.',
+    },
+    {
+      code: 'NEXT_PURCHASE_CUTS_EMPTY',
+      summary: 'Warning of the build: at some of the earlier cuts nobody has events before and new items after, so they teach nothing.',
+      hint: 'The data are shorter than the cuts reach: lower cuts, stepDays or horizonDays; or ignore it, the other cuts count.',
+    },
+    {
+      code: 'NEXT_PURCHASE_EVENT_TYPE_UNKNOWN',
+      summary: 'Warning of the build: a name under eventTypes or targetTypes is the type of no event, so nothing is learned from it.',
+      hint: 'Correct the name; the message lists the types in the data.',
+    },
+    {
+      code: 'NEXT_PURCHASE_NO_WINDOWS',
+      summary:
+        'Warning of the build: at none of the earlier cuts has anybody events before and new items after, so only what people have together is learned (nothing with cooccurrence 0).',
+      hint: 'The data have no times or reach back less than horizonDays: lower horizonDays, or use collaborative-linear/ease.',
+    },
+    {
+      code: 'NEXT_PURCHASE_USERS_CUT',
       summary: 'Warning of the build: some users have more than maximumUserItems items, and only their newest were learned from.',
       hint: 'Crawlers and resellers are the usual cause; raise maximumUserItems if these are real customers.',
     },
