@@ -11,6 +11,8 @@ export class SparseLinks implements LinkScores {
   /** What every item scores before anything is added. */
   readonly #tieBreaks: Float32Array;
   readonly #scores: Float32Array;
+  /** Open rows that a link raised: what is sorted when the whole catalogue is asked for. */
+  readonly #raised: Uint8Array;
   #disposed = false;
 
   /**
@@ -25,6 +27,7 @@ export class SparseLinks implements LinkScores {
     this.#tieBreaks = tieBreaks;
     this.#scores = kernels.float32(links.columnCount);
     this.open = kernels.uint8(links.columnCount);
+    this.#raised = kernels.uint8(links.columnCount);
   }
 
   add(interests: Interests): void {
@@ -37,11 +40,11 @@ export class SparseLinks implements LinkScores {
   }
 
   best(limit: number): RequestProposals {
-    const { rows, scores } = this.#kernels.topK(this.#scores, limit, this.open);
-    // What no link raised is no proposal; it can only stand at the end.
-    let count = rows.length;
-    while (count > 0 && !((scores[count - 1] as number) > (this.#tieBreaks[rows[count - 1] as number] as number))) count--;
-    return { rows: rows.subarray(0, count), scores: scores.subarray(0, count) };
+    // What no link raised is no proposal. It is most of the catalogue, and would be sorted for nothing when all of it is asked for.
+    const [all, open, raised] = [this.#scores, this.open, this.#raised];
+    for (let row = 0; row < raised.length; row++)
+      raised[row] = (all[row] as number) > (this.#tieBreaks[row] as number) ? (open[row] as number) : 0;
+    return this.#kernels.topK(all, limit, raised);
   }
 
   linkOf(from: number, to: number): number {
@@ -74,5 +77,6 @@ export class SparseLinks implements LinkScores {
     this.#kernels.freeSparse(this.#links);
     this.#kernels.free(this.#scores);
     this.#kernels.free(this.open);
+    this.#kernels.free(this.#raised);
   }
 }

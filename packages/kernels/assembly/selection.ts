@@ -121,8 +121,18 @@ function swap(keys: usize, left: i32, right: i32): void {
   store<u64>(rightAddress, key);
 }
 
-/** Sorts keys from large to small: quicksort down to short runs, then one insertion sort. */
+/** Below this many keys, comparing is faster than counting digits. */
+const RADIX_FROM: i32 = 512;
+
+/**
+ * Sorts keys from large to small: quicksort down to short runs, then one insertion sort; many keys by their digits.
+ * Behind the keys there must be room for as many again and 1 KiB.
+ */
 export function sortDescending(keys: usize, count: i32): void {
+  if (count >= RADIX_FROM) {
+    radixDescending(keys, count);
+    return;
+  }
   quicksort(keys, 0, count - 1);
   for (let index = 1; index < count; index++) {
     const key = load<u64>(keys + (<usize>index << 3));
@@ -133,6 +143,42 @@ export function sortDescending(keys: usize, count: i32): void {
     }
     store<u64>(keys + (<usize>(position + 1) << 3), key);
   }
+}
+
+/** Least significant digit first, a byte at a time, between the keys and the room behind them; bytes that all keys share cost no pass. */
+function radixDescending(keys: usize, count: i32): void {
+  const counts = keys + (<usize>count << 4);
+  let from = keys;
+  let to = keys + (<usize>count << 3);
+  const first = load<u64>(keys);
+  let differing: u64 = 0;
+  for (let index = 1; index < count; index++) differing |= load<u64>(keys + (<usize>index << 3)) ^ first;
+  for (let shift: u64 = 0; shift < 64; shift += 8) {
+    if (((differing >> shift) & 255) == 0) continue;
+    memory.fill(counts, 0, 1024);
+    for (let index = 0; index < count; index++) {
+      const at = counts + ((<usize>(load<u64>(from + (<usize>index << 3)) >> shift) & 255) << 2);
+      store<i32>(at, load<i32>(at) + 1);
+    }
+    let place = 0;
+    for (let digit = 255; digit >= 0; digit--) {
+      const at = counts + (<usize>digit << 2);
+      const some = load<i32>(at);
+      store<i32>(at, place);
+      place += some;
+    }
+    for (let index = 0; index < count; index++) {
+      const key = load<u64>(from + (<usize>index << 3));
+      const at = counts + ((<usize>(key >> shift) & 255) << 2);
+      const target = load<i32>(at);
+      store<i32>(at, target + 1);
+      store<u64>(to + (<usize>target << 3), key);
+    }
+    const swapped = from;
+    from = to;
+    to = swapped;
+  }
+  if (from != keys) memory.copy(keys, from, <usize>count << 3);
 }
 
 function quicksort(keys: usize, low: i32, high: i32): void {
