@@ -7,6 +7,8 @@ export interface Interests {
   readonly rows: Int32Array;
   /** Above 0; the largest is 1, so that scores of long-gone people do not underflow. A factor changes no order. */
   readonly weights: Float32Array;
+  /** The amount that stands for a weight of 1, above 0; 0 when there are no interests. */
+  readonly largest: number;
   /** Type code of the event that counted most, -1 for an item the request names. */
   readonly types: Int32Array;
 }
@@ -98,7 +100,7 @@ export class InterestReader {
       types[place] = this.#types[row] as number;
       this.#amounts[row] = 0;
     }
-    return { count, rows, weights, types };
+    return { count, rows, weights, largest, types };
   }
 }
 

@@ -1,4 +1,5 @@
 // Entry of the WebAssembly module: the kernels of ../src/kernel-table.ts, by the same names.
+export { alsBasis, alsGramRows, alsSolveRows, alsTransformRows } from './als';
 export {
   accumulateRows,
   accumulateSparseRows,
@@ -29,3 +30,4 @@ export { gramRows, mirrorLower, sparseDenseRows, sparseProductTopKRows } from '.
 export { maskedTrees, rankFeatures, spreadFeatures, walkedTrees } from './trees';
 export { historySimilarity, neighbourEvidence } from './evidence';
 export { randomWalks } from './walks';
+export { networkAttributeRows, networkExampleRows, networkItemGradients, networkItemRows } from './network';

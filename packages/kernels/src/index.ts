@@ -1,3 +1,11 @@
+export { AlsFoldIn, type DiagonalFactors, diagonalizeFactors, diagonalizeFactorsNow } from './als-fold-in.js';
+export {
+  type AlsObjective,
+  type AlternatingLeastSquares,
+  type AlternatingLeastSquaresOptions,
+  alternatingLeastSquares,
+  alternatingLeastSquaresNow,
+} from './alternating-least-squares.js';
 export { type Compute, kernelsOf, type WorkOptions } from './compute.js';
 export { ComputePool, type ComputePoolOptions, createComputePool } from './compute-pool.js';
 export {
@@ -9,6 +17,7 @@ export {
 } from './factorization.js';
 export { type GramOptions, gram, gramNow } from './gram.js';
 export { HistoryEvidence, type HistoryEvidenceOptions, mostHistoryItems } from './history-evidence.js';
+export { type HistoryExamples, HistoryNetwork, type HistoryNetworkOptions, type HistoryNetworkWeights } from './history-network.js';
 export { KernelError, type KernelErrorCode, type KernelErrorDetails, kernelErrorCodes } from './kernel-error.js';
 export type { KernelName, KernelTable } from './kernel-table.js';
 export {

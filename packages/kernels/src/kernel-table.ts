@@ -326,6 +326,81 @@ export interface KernelTable {
     workspace: number,
     output: number,
   ): number;
+
+  /**
+   * Solves rows [rowBegin, rowEnd) of alternating least squares in the basis of `sources` (rows of `stride` floats, a
+   * multiple of 8): (diag(base + regularization) + sum of weight * y y^T) x = sum of (weight + offset) y over the row's
+   * entries, weight being the entry's value (no values: `uniform`). The result is written to
+   * `factors`, times the packed matrix of that `shape` (0: as it is). `regularizations`: one per row, or 0 for none. `gram`: 0, or where the Gram matrix of the rows
+   * goes. `workspace`: `alsWorkspaceBytes`. Returns the steps taken, -1 when a result is not finite.
+   */
+  alsSolveRows(
+    rowOffsets: number,
+    columnIndices: number,
+    values: number,
+    uniform: number,
+    offset: number,
+    sources: number,
+    stride: number,
+    base: number,
+    regularizations: number,
+    packed: number,
+    shape: number,
+    tolerance: number,
+    mostSteps: number,
+    rowBegin: number,
+    rowEnd: number,
+    workspace: number,
+    factors: number,
+    gram: number,
+  ): number;
+  /** Rows [rowBegin, rowEnd) times a packed matrix; `shape`: 0 full, 1 upper, 2 lower triangle. */
+  alsTransformRows(
+    factors: number,
+    stride: number,
+    packed: number,
+    shape: number,
+    rowBegin: number,
+    rowEnd: number,
+    output: number,
+  ): number;
+  /** Lower triangle of the Gram matrix of rows [rowBegin, rowEnd), in 4 x 8 tiles (those on the diagonal also write above it). */
+  alsGramRows(factors: number, stride: number, rowBegin: number, rowEnd: number, output: number): number;
+  /**
+   * With M = scale * sum of the parts (Gram matrices): a basis in which M + regularization I is the unit matrix (`eigen` 0,
+   * Cholesky) or M is diagonal (`eigen` 1; `base` receives the eigenvalues). Packed, in strips of eight columns:
+   * `into` takes rows into the basis (upper triangle, or full) and `back` takes solutions out of it (lower, or full). `workspace`:
+   * `alsBasisBytes`. Returns 0, or 1 + a row whose pivot is not positive or whose values are not finite.
+   */
+  alsBasis(
+    parts: number,
+    partCount: number,
+    width: number,
+    stride: number,
+    scale: number,
+    regularization: number,
+    eigen: number,
+    workspace: number,
+    into: number,
+    back: number,
+    base: number,
+  ): number;
+
+  /**
+   * One training step of `HistoryNetwork`, in four phases over the block of words at `layout` (its order stands in
+   * history-network.ts). First: vectors of length 1 of the places [begin, end) among the rows that take part; those of the
+   * negatives also in strips of eight columns.
+   */
+  networkItemRows(layout: number, begin: number, end: number): number;
+  /**
+   * Second: hidden vectors, losses and gradients of the examples [begin, end); `filterGradient` (positions x width) receives
+   * their sum for the filter.
+   */
+  networkExampleRows(layout: number, begin: number, end: number, filterGradient: number): number;
+  /** Third: gradients of the places [begin, end), and one step of Adam on their rows. */
+  networkItemGradients(layout: number, begin: number, end: number): number;
+  /** Fourth: one step of Adam on those attributes of [begin, end) whose items took part; `workspace`: one row. Returns their number. */
+  networkAttributeRows(layout: number, begin: number, end: number, workspace: number): number;
 }
 
 export type KernelName = keyof KernelTable;
@@ -369,6 +444,14 @@ export const kernelNames: readonly KernelName[] = [
   'walkedTrees',
   'neighbourEvidence',
   'historySimilarity',
+  'networkItemRows',
+  'networkExampleRows',
+  'networkItemGradients',
+  'networkAttributeRows',
+  'alsSolveRows',
+  'alsTransformRows',
+  'alsGramRows',
+  'alsBasis',
 ];
 
 /** Rows are padded to this many floats in factorisation workspaces. */
@@ -399,4 +482,14 @@ export const walkWorkspaceBytes = walkersPerChunk * 12;
 /** Bytes of workspace for `sweepPivot` and `choleskyPivot`. */
 export function pivotWorkspaceBytes(order: number): number {
   return order * order * 16;
+}
+/** Rows that `alsSolveRows` transforms together. */
+export const alsBlockRows = 16;
+/** Bytes of workspace for `alsSolveRows`: five vectors and a block of solutions. */
+export function alsWorkspaceBytes(stride: number): number {
+  return (5 + alsBlockRows) * stride * 4;
+}
+/** Bytes of workspace for `alsBasis`: two matrices and four vectors of doubles. */
+export function alsBasisBytes(width: number): number {
+  return (2 * width * width + 4 * width) * 8;
 }

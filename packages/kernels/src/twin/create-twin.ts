@@ -1,8 +1,10 @@
 import type { KernelTable } from '../kernel-table.js';
+import { alsTwin } from './als.js';
 import { denseTwin } from './dense.js';
 import { evidenceTwin } from './evidence.js';
 import { factorizationTwin } from './factorization.js';
 import { MemoryViews } from './memory-views.js';
+import { networkTwin } from './network.js';
 import { selectionTwin } from './selection.js';
 import { sparseTwin } from './sparse.js';
 import { treesTwin } from './trees.js';
@@ -19,5 +21,7 @@ export function createTwin(buffer: () => SharedArrayBuffer): KernelTable {
     ...treesTwin(memory),
     ...walksTwin(memory),
     ...evidenceTwin(memory),
+    ...networkTwin(memory),
+    ...alsTwin(memory),
   };
 }
