@@ -1,5 +1,5 @@
 import { computeToken, defineComponent, definePlugin } from '@recloom/plugin-api';
-import { itemKnnOptions, rp3betaOptions } from './options.js';
+import { itemKnnOptions, rp3betaOptions, userKnnOptions } from './options.js';
 
 const capabilities = {
   deterministic: true,
@@ -52,10 +52,30 @@ export const rp3beta = defineComponent({
   },
 });
 
+/** What people with a similar history chose, by cosine over the items in common. */
+export const userKnn = defineComponent({
+  id: 'user-knn',
+  summary: 'Items of the people most like the one who asks (asymmetric cosine, shrinkage, item weights, recency), found at request time.',
+  provides: ['source', 'scorer'],
+  options: userKnnOptions,
+  needs: { compute: computeToken },
+  reads: ['history'],
+  capabilities,
+  stateVersion: 1,
+  async fit(context) {
+    const { fitUserKnn } = await import('./user-knn.js');
+    return fitUserKnn(context);
+  },
+  async create(context) {
+    const { openUserKnn } = await import('./user-knn.js');
+    return openUserKnn(context);
+  },
+});
+
 export default definePlugin({
   apiVersion: 1,
   id: 'collaborative-neighbours',
-  components: [itemKnn, rp3beta],
+  components: [itemKnn, rp3beta, userKnn],
   errors: [
     {
       code: 'NEIGHBOURS_EVENT_TYPE_UNKNOWN',

@@ -38,7 +38,7 @@ export type NeighboursCreate<Options extends SharedOptions> = CreateContext<Opti
  * Factor of the popularity that orders items of exactly equal score. It is far below any similarity and matters only
  * where float32 sums tie, above all at 0.
  */
-const popularityTieBreak = 1e-9;
+export const popularityTieBreak = 1e-9;
 
 /** Users × items as the options say. */
 export function interactionsOf(context: NeighboursFit<SharedOptions>): Interactions {
@@ -51,7 +51,7 @@ export function interactionsOf(context: NeighboursFit<SharedOptions>): Interacti
   return interactions;
 }
 
-/** The state of both components: links by history item (CSR) and users per item. */
+/** The state of `item-knn` and `rp3beta`: links by history item (CSR) and users per item. */
 export function linksState(links: SparseMatrix, itemUsers: Float32Array): ComponentState {
   return {
     offsets: tensor(links.rowOffsets),
@@ -59,6 +59,20 @@ export function linksState(links: SparseMatrix, itemUsers: Float32Array): Compon
     similarities: tensor(links.values ?? new Float32Array(links.columnIndices.length).fill(1)),
     itemUsers: tensor(itemUsers),
   };
+}
+
+/** Reads what requests want, as the options say. */
+export function interestsOf(itemCount: number, options: SharedOptions): InterestReader {
+  return new InterestReader(itemCount, {
+    requestItems: options.requestItems,
+    pairs: options.pairs,
+    amounts: recencyAmounts({
+      eventTypes: options.historyEventTypes,
+      useWeights: options.useWeights,
+      recencyDays: options.historyRecencyDays ?? options.recencyDays,
+      recencyFloor: options.historyRecencyFloor,
+    }),
+  });
 }
 
 /** Opens what `linksState` holds. */
@@ -73,19 +87,9 @@ export function openLinks(context: NeighboursCreate<SharedOptions>): LinkedItems
     columnIndices: state['neighbours']?.data as Int32Array,
     values: state['similarities']?.data as Float32Array,
   };
-  const interests = new InterestReader(itemCount, {
-    requestItems: options.requestItems,
-    pairs: options.pairs,
-    amounts: recencyAmounts({
-      eventTypes: options.historyEventTypes,
-      useWeights: options.useWeights,
-      recencyDays: options.historyRecencyDays ?? options.recencyDays,
-      recencyFloor: options.historyRecencyFloor,
-    }),
-  });
   const tieBreaks = itemUsers.map((users) => users * popularityTieBreak);
   return new LinkedItems(new SparseLinks(kernelsOf(context.deps.compute), links, tieBreaks), {
-    interests,
+    interests: interestsOf(itemCount, options),
     excludeHistory: options.excludeHistory,
     items: context.items,
   });

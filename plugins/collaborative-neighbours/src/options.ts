@@ -105,5 +105,52 @@ export const rp3betaOptions = z.strictObject({
 });
 export type Rp3betaOptions = z.output<typeof rp3betaOptions>;
 
-/** What both components' options have in common. */
+/** Options of `collaborative-neighbours/user-knn`. */
+export const userKnnOptions = z.strictObject({
+  ...shared,
+  neighbours: shared.neighbours.default(200).describe('Most similar people whose items are counted. Default 200.'),
+  alpha: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.5)
+    .describe(
+      'Share of the asking person in the normalisation: in common / (asking^alpha × other^(1 - alpha) + shrinkage). 0.5 is the cosine, more favours people with many items, less people with few. Default 0.5.',
+    ),
+  shrinkage: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('Added to the divisor, against chance among people with few items; in items. Default 0.'),
+  itemWeight: z
+    .number()
+    .min(0)
+    .max(2)
+    .default(0.5)
+    .describe(
+      'An item in common counts n^-itemWeight, n being the people who have it (sum of recency weights): 0 all alike, more lets rare tastes decide. Default 0.5.',
+    ),
+  amplification: z
+    .number()
+    .positive()
+    .max(10)
+    .default(1)
+    .describe('Power of the similarity when votes are counted: above 1 the most similar people count more. Default 1.'),
+  minimumPeople: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(2)
+    .describe(
+      'Items that fewer of the neighbours have are neither proposed nor explained, so that no single person shows through. Default 2.',
+    ),
+  maximumHistoryItems: z
+    .int()
+    .min(1)
+    .default(1000)
+    .describe('Of a longer history only the newest so many items are compared, which bounds the time of a request. Default 1000.'),
+});
+export type UserKnnOptions = z.output<typeof userKnnOptions>;
+
+/** What all components' options have in common. */
 export type SharedOptions = Omit<ItemKnnOptions, 'alpha' | 'shrinkage' | 'userWeight'>;

@@ -1,0 +1,4 @@
+import { describeConformance } from '@recloom/testing/vitest';
+import plugin from './index.js';
+
+describeConformance(plugin);
