@@ -57,6 +57,19 @@ describe('temporalSplit', () => {
     expect(split.cases).toEqual([{ user: 'u3', known: ['a'], relevant: ['b'] }]);
   });
 
+  it('takes what people take again for answers when told', () => {
+    const options = { cutMs: start + 10 * day, minimumItemUsers: 2, minimumUserItems: 1 };
+    // u1 takes a and b again, u3 takes b for the first time; nothing is known, or nobody could propose it.
+    expect(temporalSplit(dataset, { ...options, repeats: 'answers' }).cases).toEqual([
+      { user: 'u1', known: [], relevant: ['a', 'b'] },
+      { user: 'u3', known: [], relevant: ['b'] },
+    ]);
+    const only = temporalSplit(dataset, { ...options, repeats: 'only' });
+    expect(only.cases).toEqual([{ user: 'u1', known: [], relevant: ['a', 'b'] }]);
+    expect(only.report).toMatchObject({ testUsers: 1, testPairs: 2, trainPairs: 5 });
+    expect(only.train.history.eventCount).toBe(split.train.history.eventCount);
+  });
+
   it('leaves nothing of the test window in training', () => {
     expect(Math.max(...split.train.history.timesMs)).toBeLessThan(split.cutMs);
     expect(split.train.items.ids).toEqual(['a', 'b']);

@@ -10,6 +10,12 @@ export interface TemporalSplitOptions {
   readonly minimumItemUsers?: number;
   /** Users with fewer kept items in training are left out (once, after the items). Default 1. */
   readonly minimumUserItems?: number;
+  /**
+   * What becomes of items a user takes again after having had them in training: `masked` (default): no right answers, and
+   * known, so that nobody may propose them; `answers`: right answers like the others, and nothing is known; `only`: they alone
+   * are right answers (what a person buys again), and nothing is known.
+   */
+  readonly repeats?: 'masked' | 'answers' | 'only';
 }
 
 /** A split by time: nothing of the test window is in `train`. */
@@ -17,7 +23,8 @@ export type TemporalSplit = Split;
 
 /**
  * Splits a dataset at an instant. A (user, item) pair counts once. Items too rare in training are dropped, then users
- * with too few such items; test cases are the kept users' kept items that are new to them (protocol Q1 of the design).
+ * with too few such items; test cases are the kept users' kept items that are new to them (protocol Q1 of the design), or
+ * that they had before, as `repeats` says.
  *
  * @throws RECLOOM_DAT_SPLIT_NO_TRAINING, RECLOOM_DAT_SPLIT_NO_TEST when nothing is left to train on or to test with
  */
@@ -38,6 +45,8 @@ export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): 
     users[user] = 1;
     trainPairs += kept;
   }
+  const { repeats = 'masked' } = options;
+  const isAnswer = (isKnown: boolean): boolean => (repeats === 'only' ? isKnown : repeats === 'answers' || !isKnown);
   const cases: TestCase[] = [];
   let testPairs = 0;
   for (let user = 0; user < history.userCount; user++) {
@@ -47,13 +56,13 @@ export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): 
     for (let event = history.offsets[user] as number; event < (history.offsets[user + 1] as number); event++) {
       const time = history.timesMs[event] as number;
       const row = history.items[event] as number;
-      if (time >= options.cutMs && time < until && items[row] === 1 && !known.has(row)) relevant.add(row);
+      if (time >= options.cutMs && time < until && items[row] === 1 && isAnswer(known.has(row))) relevant.add(row);
     }
     if (relevant.size === 0) continue;
     testPairs += relevant.size;
     cases.push({
       user: dataset.users.idOf(user),
-      known: [...known].filter((row) => items[row] === 1).map((row) => dataset.items.idOf(row)),
+      known: repeats === 'masked' ? [...known].filter((row) => items[row] === 1).map((row) => dataset.items.idOf(row)) : [],
       relevant: Array.from(relevant, (row) => dataset.items.idOf(row)),
     });
   }
