@@ -23,23 +23,34 @@ export interface InterestsRule {
   amounts(history: HistoryView, asOfMs: number): ArrayLike<number>;
 }
 
-/** Collects the interests of requests over a catalogue of `itemCount` rows; rows beyond are passed over. */
+/** Collects the interests of requests over a catalogue; rows beyond it are passed over. */
 export class InterestReader {
   readonly #rule: InterestsRule;
-  readonly #amounts: Float64Array;
-  readonly #best: Float64Array;
-  readonly #types: Int32Array;
+  readonly #itemCount: () => number;
+  #amounts: Float64Array;
+  #best: Float64Array;
+  #types: Int32Array;
   #rows = new Int32Array(64);
 
-  constructor(itemCount: number, rule: InterestsRule) {
+  /** `itemCount`: rows of the catalogue; a function where items added since the build count too (a live table's `rowCount`). */
+  constructor(itemCount: number | (() => number), rule: InterestsRule) {
     this.#rule = rule;
-    this.#amounts = new Float64Array(itemCount);
-    this.#best = new Float64Array(itemCount);
-    this.#types = new Int32Array(itemCount);
+    this.#itemCount = typeof itemCount === 'function' ? itemCount : () => itemCount;
+    const rows = this.#itemCount();
+    this.#amounts = new Float64Array(rows);
+    this.#best = new Float64Array(rows);
+    this.#types = new Int32Array(rows);
   }
 
   /** The history, or the items the request names, as `requestItems` says. */
   read(request: RequestView): Interests {
+    if (this.#itemCount() > this.#amounts.length) {
+      // Between two reads all amounts are 0, and the other two are written before they are read.
+      const rows = Math.max(this.#itemCount(), Math.ceil(this.#amounts.length * 1.25));
+      this.#amounts = new Float64Array(rows);
+      this.#best = new Float64Array(rows);
+      this.#types = new Int32Array(rows);
+    }
     const { requestItems } = this.#rule;
     const named = request.items.length > 0 && requestItems !== 'ignore';
     if (named && requestItems === 'instead') return this.#readItems(request.items);
@@ -66,7 +77,7 @@ export class InterestReader {
 
   /** True when the row is new. */
   #add(row: number, amount: number, type: number, count: number): boolean {
-    if (row < 0 || row >= this.#amounts.length) return false;
+    if (row < 0 || row >= this.#itemCount()) return false;
     const before = this.#amounts[row] as number;
     if (before > 0) {
       this.#amounts[row] = this.#rule.pairs === 'sum' ? before + amount : Math.max(before, amount);

@@ -1,5 +1,5 @@
-import { computeToken, defineComponent, definePlugin } from '@recloom/plugin-api';
-import { easeOptions, nextPurchaseOptions } from './options.js';
+import { computeToken, defineComponent, definePlugin, feature, itemField } from '@recloom/plugin-api';
+import { contentEaseOptions, easeOptions, nextPurchaseOptions } from './options.js';
 
 /** The closed-form linear autoencoder, with recency weights in the fit and in the history. */
 export const ease = defineComponent({
@@ -27,6 +27,44 @@ export const ease = defineComponent({
   async create(context) {
     const { openEase } = await import('./ease.js');
     return openEase(context);
+  },
+});
+
+/** EASE with item side information, which also scores items that nobody has bought yet. */
+export const contentEase = defineComponent({
+  id: 'content-ease',
+  summary: 'EASE with the contents of items (features, brands, categories) as a second, additive closed form; scores new items by content.',
+  provides: ['source', 'scorer'],
+  options: contentEaseOptions,
+  needs: { compute: computeToken },
+  inputs: {
+    content: feature({ many: true, optional: true, description: 'Features of the items, e.g. [text, image].' }),
+    attributes: itemField({
+      many: true,
+      optional: true,
+      types: ['category', 'list'],
+      description: 'Fields whose values items share, e.g. [item.brand, item.categories].',
+    }),
+  },
+  reads: ['history'],
+  capabilities: {
+    deterministic: true,
+    personal: true,
+    coldUser: true,
+    coldItem: true,
+    incremental: true,
+    explains: true,
+    asks: ['user', 'item'],
+    filtersInside: true,
+  },
+  stateVersion: 1,
+  async fit(context) {
+    const { fitContentEase } = await import('./content-ease.js');
+    return fitContentEase(context);
+  },
+  async create(context) {
+    const { openContentEase } = await import('./content-ease.js');
+    return openContentEase(context);
   },
 });
 
@@ -62,8 +100,23 @@ export const nextPurchase = defineComponent({
 export default definePlugin({
   apiVersion: 1,
   id: 'collaborative-linear',
-  components: [ease, nextPurchase],
+  components: [ease, contentEase, nextPurchase],
   errors: [
+    {
+      code: 'CONTENT_EASE_EMPTY',
+      summary: 'Warning of the build: no item has anything in the contents that tells it from others, so the model is EASE alone.',
+      hint: 'Look at the features and fields under `in:`; values that all items share, or that fewer than minimumAttributeItems have, say nothing.',
+    },
+    {
+      code: 'CONTENT_EASE_NO_INPUT',
+      summary: 'content-ease was given neither features nor fields.',
+      hint: 'Give it `in: { content: [text] }` or `in: { attributes: [item.brand] }`, or use collaborative-linear/ease.',
+    },
+    {
+      code: 'CONTENT_EASE_WIDTH',
+      summary: 'The contents have another width than when the model was built.',
+      hint: 'Build anew: a feature among the inputs has another width than before.',
+    },
     {
       code: 'EASE_EVENT_TYPE_UNKNOWN',
       summary: 'Warning of the build: a name under eventTypes is the type of no event, so nothing is learned from it.',

@@ -191,9 +191,10 @@ export const nextPurchaseOptions = z.strictObject({
     .default(30)
     .describe('Days after which an event counts 1/e of a new one in that half, before the last event of the build. Default 30.'),
   keep: z.int().min(1).max(10_000).default(400).describe('Strongest links kept per proposed item. Default 400.'),
-  negativeWeights: ease.negativeWeights.describe(
-    'false: links below 0 ("who has this does not want that") are dropped, and every score can be explained. Default true.',
-  ),
+  negativeWeights: z
+    .boolean()
+    .default(false)
+    .describe('true: links below 0 ("who has this does not want that") are kept too, the strongest by magnitude. Default false.'),
   maxItems: ease.maxItems,
   eventTypes: ease.eventTypes,
   targetTypes: z
