@@ -56,6 +56,7 @@ export const meanings: Readonly<Record<string, string>> = {
   G12: 'random walks',
   G13: 'exact search of 100,000 vectors',
   EASE: 'the closed-form model at the size of protocol Q1',
+  KNN: "item-kNN's fit, against implicit's",
   DATA: "reading the example's raw export",
   GRAPH: 'what the graph says of 1,000 candidates',
   MEMORY: 'what inference workers hold',

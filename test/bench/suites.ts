@@ -134,6 +134,13 @@ export const suites: readonly Suite[] = [
     run: async (options) => ({ outcomes: await (await import('./ease.js')).benchEase(options) }),
   },
   {
+    id: 'item-knn',
+    goals: ['KNN'],
+    usual: true,
+    summary: "item-kNN's fit against implicit's",
+    run: async (options) => ({ outcomes: await (await import('./item-knn.js')).benchItemKnn(options) }),
+  },
+  {
     id: 'data',
     goals: ['DATA'],
     usual: true,
