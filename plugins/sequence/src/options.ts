@@ -82,3 +82,69 @@ export const transitionsOptions = z.strictObject({
     ),
 });
 export type TransitionsOptions = z.output<typeof transitionsOptions>;
+
+/** Options of `sequence/network`. */
+export const networkOptions = z.strictObject({
+  width: z.int().min(8).max(512).multipleOf(8).default(64).describe('Numbers per vector, a multiple of 8. Default 64.'),
+  positions: z.int().min(1).max(200).default(20).describe('Newest events of a history that count. Default 20.'),
+  epochs: z.int().min(1).max(500).default(20).describe('Most passes over the data. Default 20.'),
+  validationUsers: z
+    .int()
+    .min(0)
+    .max(100_000)
+    .default(1000)
+    .describe(
+      'People (at most one in ten of those with three events) whose last event the fit does without, to keep the epoch that foretells it best (NDCG@10). 0: none; all epochs are run and the last is kept. Default 1000.',
+    ),
+  patience: z.int().min(1).max(100).default(3).describe('Epochs without a better one after which the fit ends. Default 3.'),
+  negatives: z
+    .int()
+    .min(1)
+    .max(16_384)
+    .default(1024)
+    .describe('Items that the next one is told from, drawn anew for each step; all, when the shop has no more. Default 1024.'),
+  batchSize: z
+    .int()
+    .min(1)
+    .max(8192)
+    .default(1024)
+    .describe('Most examples per step; a shop with few events gets smaller steps, so that an epoch has about 64. Default 1024.'),
+  learningRate: z.number().positive().max(1).default(0.003).describe('Step size of Adam. Default 0.003.'),
+  eventDropout: z
+    .number()
+    .min(0)
+    .max(0.95)
+    .default(0.2)
+    .describe('Share of the events that each example does without while learning. Default 0.2.'),
+  dropout: z.number().min(0).max(0.95).default(0.3).describe("Share of the history's numbers that each example does without. Default 0.3."),
+  initialDecay: z
+    .number()
+    .positive()
+    .max(1)
+    .default(0.7)
+    .describe('Where the weights of the ages start: initialDecay^age for the event of age 0, 1, … They are learned. Default 0.7.'),
+  initialScale: z.number().positive().max(200).default(20).describe('Where the factor of the cosines starts; it is learned. Default 20.'),
+  eventTypes: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe('Names of the event types that the fit learns from, e.g. [view]. Default: all types.'),
+  historyEventTypes: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe("Names of the event types of a person's history that count in a request. Default: all types, so that a guest's views count."),
+  requestItems: z
+    .enum(['fallback', 'instead', 'ignore'])
+    .default('fallback')
+    .describe(
+      'When the items a request names (a product page) are taken for the history, the first as the newest: `fallback` when there is no history, `instead` whenever there are any, `ignore` never. Default fallback. They are never proposed.',
+    ),
+  excludeHistory: z
+    .boolean()
+    .default(false)
+    .describe(
+      'true: the source leaves out items of the history, so that a filter of seen items finds nothing to remove. Default false: shops also sell what people buy again.',
+    ),
+});
+export type NetworkOptions = z.output<typeof networkOptions>;
