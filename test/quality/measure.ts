@@ -1,5 +1,5 @@
 // Asks a pipeline the questions of a protocol, the full catalogue ranked, and keeps the figures of every case. Used by run-protocol.ts.
-import { openPipeline } from '@recloom/core';
+import { type Attributes, openPipeline, type Pipeline, type RecommendRequest } from '@recloom/core';
 import { popularityRecommender, rankingMetrics, type Split, type TestCase } from '@recloom/evaluate';
 import type { ProtocolSplit } from './protocol-data.js';
 import { surfaceAlone } from './surface-alone.js';
@@ -16,6 +16,8 @@ export interface Measured extends CaseFigures {
   readonly askMs: number;
   /** Processor time of both, all threads. */
   readonly cpuMs: number;
+  /** With the limits of serving: the share of all right answers that are among the candidates, the ceiling of any ranking. */
+  readonly ceiling?: number;
   /** Fewest and mean number of candidates that were ranked for a case. */
   readonly candidates: { readonly least: number; readonly mean: number };
   /** How often each warning came, the expected ones left out. */
@@ -25,6 +27,8 @@ export interface Measured extends CaseFigures {
 export interface MeasureOptions {
   readonly k: number;
   readonly surface?: string;
+  /** With the limits of serving; default: every source is asked for the whole catalogue. */
+  readonly served?: boolean;
   /** Overrides the config's. */
   readonly seed?: number;
   readonly progress?: (fraction: number, what: string) => void;
@@ -55,18 +59,20 @@ export async function measurePipeline(file: string, split: ProtocolSplit, option
     for (const { code } of pipeline.warnings) count(code);
     if (split.after.length > 0) pipeline.record(split.after.map(({ user, item, time }) => ({ user, item, time, type: 'event' })));
     const figures = emptyFigures(split.cases.length);
-    const requests = split.cases.map(({ user, known, asOfMs }) => ({
-      user,
-      surface,
-      purposes: ['personalisation'],
-      limit: options.k,
-      exclude: known,
-      asOf: asOfMs ?? split.cutMs,
-    }));
+    const requests = split.cases.map(
+      ({ user, known, asOfMs }): RecommendRequest => ({
+        user,
+        surface,
+        purposes: ['personalisation'],
+        limit: options.k,
+        exclude: known,
+        asOf: asOfMs ?? split.cutMs,
+      }),
+    );
     const asked = performance.now();
     let least = Number.POSITIVE_INFINITY;
     let total = 0;
-    for await (const { index, answer, error } of pipeline.recommendMany(requests, { batch: 64, unlimited: true })) {
+    for await (const { index, answer, error } of pipeline.recommendMany(requests, { batch: 64, unlimited: options.served !== true })) {
       if (error !== undefined) throw error;
       for (const { code, message } of answer.warnings) {
         if (fatal.has(code)) throw new Error(`${code}: ${message}`);
@@ -84,18 +90,32 @@ export async function measurePipeline(file: string, split: ProtocolSplit, option
       );
       if (index % 512 === 0) options.progress?.(index / requests.length, 'asked');
     }
+    const askMs = performance.now() - asked;
     const { user, system } = process.cpuUsage(startedCpu);
     return {
       ...figures,
       fitMs,
-      askMs: performance.now() - asked,
+      askMs,
       cpuMs: (user + system) / 1000,
       candidates: { least, mean: total / requests.length },
       warnings,
+      ...(options.served === true ? { ceiling: await ceilingOf(pipeline, requests, split) } : {}),
     };
   } finally {
     await pipeline.close();
   }
+}
+
+async function ceilingOf(pipeline: Pipeline<Attributes>, requests: readonly RecommendRequest[], { cases }: ProtocolSplit): Promise<number> {
+  let [right, found] = [0, 0];
+  for await (const { index, candidates, error } of pipeline.scoreCandidates(requests, { columns: [], batch: 64 })) {
+    if (error !== undefined) throw error;
+    const proposed = new Set(candidates.ids);
+    const { relevant } = cases[index] as TestCase;
+    right += relevant.length;
+    found += relevant.filter((id) => proposed.has(id)).length;
+  }
+  return found / right;
 }
 
 /** What most training users have and the case's user does not: the figures every pipeline must beat. */

@@ -17,6 +17,7 @@ const help = (goal: Goal): string => `Usage: npm run quality -- ${goal.id} [opti
   --column A|B        on test: A fitted on train, B on train + valid (default B)
   --pipeline FILE     the pipeline, a config with the surface "home" (default ${defaultPipeline(goal.id)})
   --against FILE      one more pipeline on the same cases, with a paired test; again for more
+  --served            with the limits of serving instead of the full catalogue; the share of right answers among the candidates is told
   --seeds N           fit and ask with the seeds 1 … N: mean and spread (default 1 run with the config's own seed)
   --every N           every Nth case only, to compare options quickly; such a figure is none for the table
 ${goal.aimWithAttributes === undefined ? '' : '  --attributes        items carry their attributes (field "attributes", a list); without it nobody can look at them\n'}  --cases FILE        write the figure of every case there, as JSON
@@ -35,6 +36,9 @@ export interface Outcome {
   readonly cases: number;
   readonly pipeline: string;
   readonly attributes: boolean;
+  readonly served: boolean;
+  /** With the limits of serving: the share of right answers among the candidates. */
+  readonly ceiling?: number;
   readonly every: number;
   /** With seeds: of the case means over seeds. */
   readonly figure: { readonly mean: number; readonly standardError: number; readonly low: number; readonly high: number };
@@ -78,6 +82,7 @@ export interface ProtocolRequest {
   readonly seeds: number;
   readonly every: number;
   readonly attributes: boolean;
+  readonly served: boolean;
   readonly casesFile?: string;
   readonly progress?: (line: string) => void;
 }
@@ -93,7 +98,7 @@ const figureName = ({ metric, k }: Goal): string => `${metric === 'ndcg' ? 'NDCG
 /** Runs one protocol. @throws Error when the data are not there or not the protocol's, and what the pipeline throws */
 export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Promise<Outcome> {
   const goal = goals[id];
-  const { part, seeds, every, attributes } = request;
+  const { part, seeds, every, attributes, served } = request;
   const column = part === 'valid' || id === 'q1' ? 'B' : request.column;
   const whole = await readProtocol(id, part, column, { attributes });
   const split: ProtocolSplit = every > 1 ? { ...whole, cases: whole.cases.filter((_, index) => index % every === 0) } : whole;
@@ -101,13 +106,13 @@ export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Pro
   const runs: Measured[] = [];
   for (let seed = 1; seed <= seeds; seed++) {
     request.progress?.(`${id}: ${request.pipeline}${seeds > 1 ? `, seed ${seed} of ${seeds}` : ''}`);
-    runs.push(await measurePipeline(resolve(root, request.pipeline), split, { k: goal.k, ...(seeds > 1 ? { seed } : {}) }));
+    runs.push(await measurePipeline(resolve(root, request.pipeline), split, { k: goal.k, served, ...(seeds > 1 ? { seed } : {}) }));
   }
   const averaged = averageOf(runs.map((run) => run[goal.metric]));
   const challengers: { readonly name: string; readonly values: Float64Array }[] = [];
   for (const file of request.against) {
     request.progress?.(`${id}: ${file}`);
-    challengers.push({ name: file, values: (await measurePipeline(resolve(root, file), split, { k: goal.k }))[goal.metric] });
+    challengers.push({ name: file, values: (await measurePipeline(resolve(root, file), split, { k: goal.k, served }))[goal.metric] });
   }
   if (request.casesFile !== undefined) {
     writeFileSync(
@@ -130,6 +135,8 @@ export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Pro
     cases: split.cases.length,
     pipeline: relative(root, resolve(root, request.pipeline)),
     attributes,
+    served,
+    ...(first.ceiling === undefined ? {} : { ceiling: first.ceiling }),
     every,
     figure: { mean, standardError, low, high },
     other: { name: other === 'ndcg' ? `NDCG@${goal.k}` : `recall@${goal.k}`, mean: average(runs.map((run) => meanOf(run[other]).mean)) },
@@ -236,6 +243,7 @@ export async function main(id: ProtocolId): Promise<void> {
       seeds: { type: 'string', default: '1' },
       every: { type: 'string', default: '1' },
       attributes: { type: 'boolean', default: false },
+      served: { type: 'boolean', default: false },
       cases: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -263,6 +271,7 @@ export async function main(id: ProtocolId): Promise<void> {
     seeds: wholeNumber('seeds', values.seeds),
     every: wholeNumber('every', values.every),
     attributes: values.attributes,
+    served: values.served,
     ...(values.cases === undefined ? {} : { casesFile: values.cases }),
     progress: (line) => console.error(line),
   });
@@ -277,9 +286,9 @@ function wholeNumber(name: string, text: string): number {
 
 export const fourDigits = (value: number): string => value.toFixed(4).replace(/^0\./, '.');
 
-const signed = (value: number): string => `${value < 0 ? '−' : '+'}${fourDigits(Math.abs(value))}`;
+export const signed = (value: number): string => `${value < 0 ? '−' : '+'}${fourDigits(Math.abs(value))}`;
 
-const chance = (value: number | undefined): string => (value === undefined ? '' : value < 0.001 ? '< .001' : value.toFixed(3));
+export const chanceOf = (value: number | undefined): string => (value === undefined ? '' : value < 0.001 ? '< .001' : value.toFixed(3));
 
 /** Markdown. */
 function tableOf(outcome: Outcome): string {
@@ -303,7 +312,7 @@ function tableOf(outcome: Outcome): string {
         ? `${(peer.standardErrors as number).toFixed(1)} standard errors`
         : `${signed(peer.interval.low)} … ${signed(peer.interval.high)}`;
     lines.push(
-      `| ${name} | ${fourDigits(peer.figure)} | ${signed(peer.difference as number)} | ${interval} | ${chance(peer.adjustedPValue)} |`,
+      `| ${name} | ${fourDigits(peer.figure)} | ${signed(peer.difference as number)} | ${interval} | ${chanceOf(peer.adjustedPValue)} |`,
     );
   }
   lines.push(
@@ -312,6 +321,10 @@ function tableOf(outcome: Outcome): string {
       `${outcome.candidates.mean.toFixed(0)} candidates a case (least ${outcome.candidates.least}); ` +
       `fit ${outcome.fitSeconds.toFixed(1)} s, ask ${outcome.askSeconds.toFixed(1)} s, ${outcome.cpuSeconds.toFixed(1)} s of processor time`,
   );
+  if (outcome.ceiling !== undefined)
+    lines.push(`limits of serving: ${(outcome.ceiling * 100).toFixed(1)} % of the right answers are among the candidates`);
+  const remark = outcome.part === 'valid' ? goals[outcome.protocol].validRemark : undefined;
+  if (remark !== undefined && outcome.pipeline === defaultPipeline(outcome.protocol)) lines.push(`note: ${remark}`);
   if (seeds !== undefined)
     lines.push(`${seeds.count} seeds: ${seeds.means.map(fourDigits).join(', ')}; spread ${fourDigits(seeds.spread)}`);
   const warnings = Object.entries(outcome.warnings);
