@@ -17,6 +17,7 @@ const commands = [
   ['explain'],
   ['inspect'],
   ['evaluate'],
+  ['blend'],
   ['export'],
   ['dev'],
   ['diagram'],
@@ -403,20 +404,6 @@ describe('init', () => {
     expect(existsSync(join(shop.directory, 'nothing.yaml'))).toBe(false);
     expect((await shop.run(['init', '-o', 'nothing.yaml'])).stderr).toContain('data files here');
     expect((await shop.run(['init', 'missing.csv', '-o', 'nothing.yaml'])).exitCode).toBe(4);
-  });
-});
-
-describe('evaluate', () => {
-  it('compares with popularity', async () => {
-    const { stdout, exitCode } = await shop.run(['evaluate', '--cut', '2024-05-11', '--k', '3', '--json']);
-    expect(exitCode).toBe(0);
-    const report = JSON.parse(stdout);
-    // Users buy within their own half of the shop: who knows that finds more than who counts.
-    expect(report.ratio).toBeGreaterThan(1);
-    expect(report.split.trainUsers).toBe(20);
-    expect((await shop.run(['evaluate', '--cut', '2024-05-11'])).stdout).toMatch(/NDCG@10 .* NDCG ratio/);
-    expect((await shop.run(['evaluate'])).exitCode).toBe(2);
-    expect((await shop.run(['evaluate', '--cut', 'soon'])).exitCode).toBe(2);
   });
 });
 

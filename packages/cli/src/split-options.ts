@@ -1,4 +1,4 @@
-import { basename, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import type { BuildObserver, ConfigSource, Dataset } from '@recloom/core';
 import type { DescribedSplits, SplitKind, SplitRequest } from '@recloom/evaluate';
 import type { Command } from 'commander';
@@ -124,7 +124,10 @@ export async function readSplits(config: string, options: SplitOptions, io: CliI
   const reading = { ...hostOptions(io), signal: io.signal, observer };
   const dataset = await readPipelineData(config, reading);
   const test =
-    options.test === undefined ? undefined : await readPipelineData(testSource(config, resolve(io.directory, options.test)), reading);
+    options.test === undefined
+      ? undefined
+      : // Paths of the base are its folder's, wherever the command is called.
+        await readPipelineData(testSource(config, resolve(io.directory, options.test)), { ...reading, directory: dirname(config) });
   return { dataset, described: makeSplits(dataset, test === undefined ? request : { ...request, test }) };
 }
 

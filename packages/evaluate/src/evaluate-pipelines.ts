@@ -233,7 +233,7 @@ async function measurePopularity(
   base: Base,
 ): Promise<{ readonly evaluation: PipelineEvaluation; readonly perUser: PerUser; readonly popular: readonly Int32Array[] }> {
   const { k, questions, units, options, observer } = base;
-  const lengths = lengthsOf(options, k, Number.POSITIVE_INFINITY);
+  const lengths = lengthsOf(base, Number.POSITIVE_INFINITY);
   const started = performance.now();
   const popular: Int32Array[] = [];
   const measures = new CaseMeasures(units, k, lengths);
@@ -315,7 +315,7 @@ async function measurePipeline(
       for (const warning of pipeline.warnings) warnings.add(warning, name);
       facts = surfaceFacts(pipeline, options.surface);
       configHash = pipeline.engine.configHash;
-      measures ??= new CaseMeasures(units, k, lengthsOf(options, k, facts?.maximumLimit ?? Number.POSITIVE_INFINITY));
+      measures ??= new CaseMeasures(units, k, lengthsOf(measurement, facts?.maximumLimit ?? Number.POSITIVE_INFINITY));
       observer.step(`ask ${step}`, 'start');
       started = performance.now();
       await askPipeline(pipeline, split, own, place, { measures, segments, measurement, name, facts }, (fraction) =>
@@ -380,7 +380,7 @@ async function askPipeline(
 ): Promise<void> {
   const { measures, segments, measurement, facts } = sinks;
   const { k, options, warnings } = measurement;
-  const lengths = lengthsOf(options, k, facts?.maximumLimit ?? Number.POSITIVE_INFINITY);
+  const lengths = lengthsOf(measurement, facts?.maximumLimit ?? Number.POSITIVE_INFINITY);
   const longest = Math.max(k, ...lengths);
   const recommend: Recommender = pipelineRecommender(pipeline, split, { ...options, warn: (warning) => warnings.add(warning, sinks.name) });
   const catalogue = measures.catalogueOf(own, measurement.popular[place] as Int32Array);
@@ -416,8 +416,11 @@ async function askPipeline(
   catalogue.end();
 }
 
-function lengthsOf(options: EvaluationOptions, k: number, maximum: number): readonly number[] {
-  return [...new Set([...(options.at ?? defaultLengths), k])].filter((length) => length <= maximum).sort((left, right) => left - right);
+/** Lengths of the curves that a surface can answer; without a wish, none beyond the catalogue, where nothing changes any more. */
+function lengthsOf({ k, options, questions }: Base, maximum: number): readonly number[] {
+  const { facts } = questions[0] as Questions;
+  const usual = defaultLengths.filter((length) => length <= facts.itemCount - facts.from);
+  return [...new Set([...(options.at ?? usual), k])].filter((length) => length <= maximum).sort((left, right) => left - right);
 }
 
 function casesOf({ unitOf, count }: Units): { readonly cases: number; readonly users?: number } {

@@ -1,4 +1,17 @@
 export type { Recommender } from './ask-cases.js';
+export type { BlendNormalisation } from './blend/blend-config.js';
+export {
+  type BlendComparison,
+  type BlendSettings,
+  type BlendStep,
+  type BlendVerdict,
+  type LearnBlendOptions,
+  type LearnedBlend,
+  learnBlend,
+} from './blend/learn-blend.js';
+export type { SegmentBounds } from './blend/learn-weights.js';
+export { baseReference, type ConfigPatch, writeConfigPatch } from './config-patch.js';
+export { type ClickEvaluation, type EvaluateClicksOptions, evaluateClicks } from './evaluate-clicks.js';
 export {
   type EvaluateOptions,
   evaluatePipeline,

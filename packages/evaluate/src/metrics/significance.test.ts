@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { holmCorrection, pairedBootstrap, pairedRandomisationTest } from './significance.js';
+import { bootstrapMeans, holmCorrection, pairedBootstrap, pairedRandomisationTest } from './significance.js';
 
 /** A deterministic series of 300 differences with a small mean. */
 const series = (offset: number): Float64Array => Float64Array.from({ length: 300 }, (_, index) => ((index * 37) % 101) / 101 - offset);
@@ -50,5 +50,25 @@ describe('holmCorrection', () => {
     expect(holmCorrection([0.03, 0.01, 0.8, 0.02])).toEqual([0.06, 0.04, 0.8, 0.06].map((value) => expect.closeTo(value, 12)));
     expect(holmCorrection([0.6, 0.7])).toEqual([1, 1]);
     expect(holmCorrection([])).toEqual([]);
+  });
+});
+
+describe('bootstrapMeans', () => {
+  const one = [0, 0.2, 0.9, 1, 0.3, 0, 0, 0.63];
+  const other = [1, 0, 0, 1, 0, 1, 1, 0];
+
+  it('is for each column what pairedBootstrap is against nothing, from the same draws', () => {
+    const nothing = one.map(() => 0);
+    const alone = [one, other].map((column) => pairedBootstrap(column, nothing, { rounds: 500, seed: 4 }));
+    expect(bootstrapMeans([one, other], { rounds: 500, seed: 4 })).toEqual(alone);
+    expect(alone[0]?.low).toBeLessThan(alone[0]?.mean as number);
+  });
+
+  it('has a point for equal figures and for one case, and nothing for no column', () => {
+    expect(bootstrapMeans([[3, 3, 3]], { rounds: 100 })).toEqual([{ mean: 3, low: 3, high: 3, confidence: 0.95 }]);
+    expect(bootstrapMeans([[0.25]], { rounds: 100 })[0]).toMatchObject({ low: 0.25, high: 0.25 });
+    expect(bootstrapMeans([])).toEqual([]);
+    expect(() => bootstrapMeans([[]])).toThrow(RangeError);
+    expect(() => bootstrapMeans([[1], [1, 2]])).toThrow(RangeError);
   });
 });

@@ -101,7 +101,7 @@ export function makeSplits(dataset: Dataset, request: SplitRequest = {}): Descri
   const times = seeds.length === 1 ? '' : `, ${seeds.length} times`;
   switch (kind) {
     case 'temporal': {
-      const cutMs = request.cutMs ?? defaultCut(dataset);
+      const cutMs = request.cutMs ?? defaultCutMs(dataset);
       const split = temporalSplit(dataset, {
         cutMs,
         ...(request.untilMs === undefined ? {} : { untilMs: request.untilMs }),
@@ -189,7 +189,7 @@ function checkRequest(kind: SplitKind, request: SplitRequest): void {
  *
  * @throws RECLOOM_DAT_SPLIT_NO_TEST when all events have the same time
  */
-function defaultCut({ history, lastEventMs }: Dataset): number {
+export function defaultCutMs({ history, lastEventMs }: Dataset): number {
   let firstMs = Number.POSITIVE_INFINITY;
   for (const timeMs of history.timesMs) if (timeMs < firstMs) firstMs = timeMs;
   const span = lastEventMs - firstMs;

@@ -154,9 +154,7 @@ export function checkNotEmpty(
   if (left.trainingEvents > 0 && left.cases > 0) return;
   const counts = [
     `the data have ${counted(dataset.history.eventCount, 'event')} of ${counted(usersWithEvents(dataset), 'user')} and ${counted(dataset.history.itemCount, 'item')}`,
-    ...(left.trainingEvents === 0
-      ? []
-      : [`${counted(left.trainingEvents, 'event')} ${left.trainingEvents === 1 ? 'is' : 'are'} for training`]),
+    ...(left.trainingEvents === 0 ? [] : [`${left.trainingEvents} left for training`]),
     ...left.dropped
       .filter(({ count }) => count > 0)
       .map(({ what, reason, count }) => `left out: ${counted(count, what.slice(0, -1))} (${reason})`),

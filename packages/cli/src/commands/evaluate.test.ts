@@ -1,0 +1,137 @@
+import type { Evaluation } from '@recloom/evaluate';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type FixtureShop, fixtureShop, shopYaml } from '../fixture-shop.fixture.js';
+import { displayWidth } from '../render/text.js';
+
+let shop: FixtureShop;
+beforeAll(() => {
+  shop = fixtureShop();
+  // The neighbours alone; and what everybody buys, as somebody would measure it against them.
+  shop.write('next.yaml', shopYaml.replace('scorers: [neighbours, recent]', 'scorers: [neighbours]\n    value: score.neighbours'));
+  shop.write('popular.yaml', shopYaml.replace('scorers: [neighbours, recent]', 'scorers: [recent]\n    value: score.recent'));
+});
+afterAll(() => shop.remove());
+
+/** Without what takes time and is measured elsewhere. */
+const cut = ['--cut', '2024-05-11', '--k', '3'];
+
+async function evaluation(argv: readonly string[]): Promise<Evaluation> {
+  const { stdout, exitCode, stderr } = await shop.run([...argv, '--json']);
+  expect([exitCode, stderr]).toEqual([0, '']);
+  return JSON.parse(stdout) as Evaluation;
+}
+
+describe('evaluate', () => {
+  it('prints the document, and the pipeline beats popularity where buyers keep to their half of the shop', async () => {
+    const found = await evaluation(['evaluate', ...cut, '--at', '1,2', '--segment', 'price']);
+    expect(found).toMatchObject({
+      format: 'recloom-evaluation/1',
+      shop: 'lamps',
+      k: 3,
+      split: { kind: 'temporal', cut: '2024-05-11T00:00:00.000Z' },
+    });
+    expect(found.split.reports[0]?.trainUsers).toBe(20);
+    const [pipeline, popularity] = found.pipelines;
+    expect([pipeline?.name, pipeline?.file, popularity?.name]).toEqual(['lamps', 'shop.yaml', 'popularity']);
+    expect(pipeline?.figures.ndcg.mean).toBeGreaterThan(popularity?.figures.ndcg.mean as number);
+    expect(pipeline?.curves.at).toEqual([1, 2, 3]);
+    expect(pipeline?.segments.map(({ by }) => by)).toEqual(expect.arrayContaining(['history', 'price']));
+  });
+
+  it('says it to a person within 80 columns', async () => {
+    const { stdout, stderr, exitCode } = await shop.run(['evaluate', ...cut, '--segment', 'item.price']);
+    expect(exitCode).toBe(0);
+    expect(stderr).toMatch(/✓ fit lamps[\s\S]*✓ ask lamps/);
+    expect(stdout).toMatch(/NDCG@3 .* NDCG ratio/);
+    for (const title of [
+      'By length of the list',
+      'What the lists are like',
+      'Who is served how well',
+      'Where right answers are lost: lamps',
+      'Differences',
+    ])
+      expect(stdout).toContain(title);
+    expect(stdout).toMatch(/lamps (?:is better than|and) popularity.*NDCG@3/);
+    expect(Math.max(...stdout.split('\n').map(displayWidth))).toBeLessThanOrEqual(80);
+  });
+
+  it.each([
+    ['leave-last-out', []],
+    ['leave-n-out', ['--n', '2']],
+    ['random', ['--fraction', '0.3', '--seeds', '1,2']],
+    ['k-fold', ['--folds', '3', '--seed', '5']],
+    ['user-holdout', ['--fraction', '0.3', '--fold-in', '0.5', '--minimum-user-items', '3']],
+    ['cold-items', ['--fraction', '0.4', '--minimum-user-items', '1']],
+  ])('splits %s', async (kind, options) => {
+    const found = await evaluation(['evaluate', '--split', kind, ...options, '--k', '3']);
+    expect(found.split.kind).toBe(kind);
+    expect(found.pipelines[0]?.cases).toBeGreaterThan(0);
+    expect(found.split.reports.length).toBe(kind === 'random' ? 2 : kind === 'k-fold' ? 3 : 1);
+    expect(found.pipelines[0]?.figures.ndcg.spread === undefined).toBe(found.split.reports.length === 1);
+  });
+
+  it('reads what was kept back from a file like the events, or from a config', async () => {
+    shop.write(
+      'data/kept-back.csv',
+      'order,customer,sku,at,country\n9001,u1,b1,2024-06-01T10:00:00,Spain\n9002,u2,b2,2024-06-01T10:00:00,Norway\n',
+    );
+    const fromFile = await evaluation(['evaluate', '--split', 'predefined', '--test', 'data/kept-back.csv', '--k', '3']);
+    expect(fromFile.split).toMatchObject({ kind: 'predefined', reports: [{ testUsers: 2, testPairs: 2 }] });
+    shop.write('kept-back.yaml', shopYaml.replace('data/orders.csv', 'data/kept-back.csv'));
+    const fromConfig = await evaluation(['evaluate', '--test', 'kept-back.yaml', '--k', '3']);
+    expect(fromConfig.split.reports).toEqual(fromFile.split.reports);
+  });
+
+  it('refuses wrong options with what is right', async () => {
+    const usage = async (argv: readonly string[], text: RegExp, exitCode = 2): Promise<void> => {
+      const { stderr, exitCode: code } = await shop.run(['evaluate', ...argv]);
+      expect([code, stderr]).toEqual([exitCode, expect.stringMatching(text)]);
+    };
+    await usage(['--cut', 'soon'], /must be a date/);
+    await usage(['--k', '0'], /whole number from 1/);
+    await usage(['--split', 'random', '--cut', '2024-05-11'], /RECLOOM_RUN_EVALUATION[\s\S]*takes no\s+"cutMs"/);
+    await usage(['--seed', '1', '--seeds', '2'], /exclude each other/);
+    await usage(['--split', 'predefined'], /needs --test/);
+    await usage(['--split', 'k-fold', '--test', 'x.csv'], /belongs to --split predefined/);
+    await usage([...cut, '--segment', 'prise'], /did you mean\s+"price"/, 3);
+    // Without a cut it is the last 15 % of the time span, in which nobody of this shop buys anything new.
+    await usage([], /RECLOOM_DAT_SPLIT_NO_TEST[\s\S]*lower the users an item/, 4);
+    await usage(['--cut', '2024-08-11'], /RECLOOM_DAT_SPLIT_NO_TEST[\s\S]*Move the cut earlier/, 4);
+  });
+});
+
+describe('compare', () => {
+  it('asks all the same, and says in words which is better', async () => {
+    const found = await evaluation(['compare', 'next.yaml', 'popular.yaml', ...cut]);
+    expect(found.pipelines.map(({ name }) => name)).toEqual(['next.yaml', 'popular.yaml', 'popularity']);
+    expect(found.comparisons.map(({ challenger, baseline }) => `${challenger} ${baseline}`)).toContain('popular.yaml next.yaml');
+    const { stdout, stderr, exitCode } = await shop.run(['compare', 'next.yaml', 'popular.yaml', ...cut]);
+    expect(exitCode).toBe(0);
+    // One reading of the data serves both.
+    expect(stderr.match(/read data/g)).toHaveLength(1);
+    expect(stdout.trimEnd().split('\n').slice(-12).join(' ').replace(/\s+/g, ' ')).toMatch(
+      /popular\.yaml (?:is worse than|is better than|and) next\.yaml.*NDCG@3 \([+−]\.\d{4} … [+−]\.\d{4}\), p [=<]/,
+    );
+    expect(Math.max(...stdout.split('\n').map(displayWidth))).toBeLessThanOrEqual(80);
+  });
+
+  it('reads other fields of the same events, and refuses other events', async () => {
+    shop.write('fields.yaml', shopYaml.replace(', price: price }', ' }').replace('attributes: [title, price]', 'attributes: [title]'));
+    const { stderr, exitCode } = await shop.run(['compare', 'shop.yaml', 'fields.yaml', ...cut]);
+    expect(exitCode).toBe(0);
+    expect(stderr.match(/read data/g)).toHaveLength(2);
+    shop.write('other.yaml', shopYaml.replace(`"\\"order\\" LIKE 'C%'"`, `"\\"order\\" LIKE 'X%'"`));
+    const other = await shop.run(['compare', 'shop.yaml', 'other.yaml', ...cut]);
+    expect(other.exitCode).toBe(4);
+    expect(other.stderr).toMatch(/RECLOOM_DAT_NOT_COMPARABLE[\s\S]*"other.yaml" cannot be compared with "shop.yaml"/);
+  });
+
+  it('wants two different configs', async () => {
+    expect(await shop.run(['compare', 'shop.yaml'])).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('two configs') });
+    expect(await shop.run(['compare', 'shop.yaml', './shop.yaml'])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringContaining('named twice'),
+    });
+    expect((await shop.run(['compare', 'shop.yaml', 'missing.yaml', ...cut])).exitCode).toBe(3);
+  });
+});
