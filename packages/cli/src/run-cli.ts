@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import type { CommandHost } from './command.js';
+import { registerBlend } from './commands/blend.js';
 import { registerBuild } from './commands/build.js';
 import { registerCompare } from './commands/compare.js';
 import { registerDev } from './commands/dev.js';
@@ -87,6 +88,7 @@ Each command has its own --help.`,
     registerEvaluate,
     registerCompare,
     registerTune,
+    registerBlend,
     registerExport,
     registerDev,
     registerDiagram,
