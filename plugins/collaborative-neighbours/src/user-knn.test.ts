@@ -1,4 +1,12 @@
-import type { CandidateSource, ComponentState, Explainer, Inspectable, Scorer } from '@recloom/plugin-api';
+import { createComputePool } from '@recloom/kernels';
+import {
+  type CandidateSource,
+  type ComponentState,
+  computeToken,
+  type Explainer,
+  type Inspectable,
+  type Scorer,
+} from '@recloom/plugin-api';
 import {
   candidateBatch,
   createTestHost,
@@ -230,8 +238,17 @@ describe('user-knn', () => {
   });
 
   it('frees what it holds in the kernels, once', async () => {
-    const knn = await openComponent<Knn & { dispose(): void }>(userKnn, { shop, options: plain });
-    knn.dispose();
-    expect(() => knn.dispose()).not.toThrow();
+    const pool = createComputePool({ threads: 1 });
+    try {
+      const before = pool.kernels.bytesInUse;
+      const knn = await openComponent<Knn>(userKnn, { shop, options: plain, provide: [[computeToken, pool]] });
+      expect(pool.kernels.bytesInUse).toBeGreaterThan(before);
+      await knn.dispose?.();
+      expect(pool.kernels.bytesInUse).toBe(before);
+      await knn.dispose?.();
+      expect(pool.kernels.bytesInUse).toBe(before);
+    } finally {
+      await pool.close();
+    }
   });
 });
