@@ -84,6 +84,7 @@ export async function fitContentEase(context: ContentEaseFit): Promise<Component
         const end = rowOffsets[row + 1] as number;
         const columns = columnIndices.subarray(begin, end);
         const weights = (values as Float32Array).subarray(begin, end);
+        if (begin === end) continue;
         product.fill(0);
         kernels.accumulateRows(product, similarity, columns, weights);
         leverage[row] = kernels.sparseDenseDot(columns, weights, product);
