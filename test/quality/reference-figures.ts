@@ -33,6 +33,8 @@ export interface Goal {
   readonly aimInWords: string;
   /** The aim of pipelines that may look at the items' attributes, where the protocol has one. */
   readonly aimWithAttributes?: number;
+  /** The peer whose figure ours may not be significantly below: the goal where no number is asked for. */
+  readonly notWorseThan?: string;
   /** What to know about a figure of the protocol's own pipeline on valid. */
   readonly validRemark?: string;
   readonly peers: readonly Peer[];
@@ -81,6 +83,7 @@ export const goals: Readonly<Record<ProtocolId, Goal>> = {
     metric: 'ndcg',
     k: 10,
     aim: 0.355,
+    notWorseThan: 'EDLAE',
     aimInWords: 'no worse than EDLAE (.3491) within its interval; .355 would be news',
     peers: [
       { name: 'popularity', options: '', kind: 'popularity', valid: 0.1275, testA: 0.138, testB: 0.1388 },

@@ -126,6 +126,7 @@ export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Pro
   const [first] = runs as [Measured, ...Measured[]];
   const other = goal.metric === 'ndcg' ? 'recall' : 'ndcg';
   const means = runs.map((run) => meanOf(run[goal.metric]).mean);
+  const peers = compare(goal, { part, column, averaged, mean, standardError, split, every }, popularity[goal.metric], challengers);
   const aim = attributes ? (goal.aimWithAttributes ?? goal.aim) : goal.aim;
   return {
     protocol: id,
@@ -148,10 +149,17 @@ export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Pro
     cpuSeconds: first.cpuMs / 1000,
     candidates: first.candidates,
     warnings: first.warnings,
-    peers: compare(goal, { part, column, averaged, mean, standardError, split, every }, popularity[goal.metric], challengers),
+    peers,
     aim,
-    reached: part === 'test' && column === 'B' && every === 1 && mean >= aim,
+    reached: part === 'test' && column === 'B' && every === 1 && (mean >= aim || notWorse(goal, peers)),
   };
+}
+
+/** Whether the goal asks for no more than somebody's figure, and ours is not significantly below it. */
+function notWorse(goal: Goal, peers: readonly Compared[]): boolean {
+  const peer = peers.find(({ name }) => name === goal.notWorseThan);
+  if (peer?.difference === undefined) return false;
+  return peer.interval === undefined ? peer.difference >= 0 : peer.interval.high >= 0;
 }
 
 function compare(
