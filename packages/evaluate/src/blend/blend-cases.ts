@@ -2,7 +2,7 @@ import type { Attributes, Dataset, Pipeline, ScoredCandidates } from '@recloom/c
 import { createRandomStream, deriveSeed } from '@recloom/plugin-api';
 import { caseRequests } from '../evaluate-pipeline.js';
 import type { Split, TestCase } from '../splits/split.js';
-import { type BlendNormalisation, normalisations, probeColumn } from './blend-config.js';
+import { type BlendNormalisation, probeColumn } from './blend-config.js';
 
 /** Cases of a split with the normalised scores of their candidates: what weights are learned on. */
 export interface BlendCases {
@@ -24,6 +24,8 @@ export interface BlendCases {
 export interface AskOptions {
   readonly surface: string;
   readonly columns: readonly string[];
+  /** Ways to normalise that the pipeline has a probe for. */
+  readonly ways: readonly BlendNormalisation[];
   readonly purposes: readonly string[];
   readonly batch: number;
   readonly signal: AbortSignal;
@@ -85,8 +87,8 @@ export async function collectCases(
   perColumn: number,
   options: AskOptions,
 ): Promise<BlendCases> {
-  const { columns } = options;
-  const wanted = normalisations.flatMap((normalisation) => columns.map((name) => probeColumn(name, normalisation)));
+  const { columns, ways } = options;
+  const wanted = ways.flatMap((normalisation) => columns.map((name) => probeColumn(name, normalisation)));
   const offsets = new Int32Array(cases.length + 1);
   const relevant: Uint8Array[] = [];
   const parts = wanted.map((): Float32Array[] => []);
@@ -124,7 +126,7 @@ export async function collectCases(
   const flags = new Uint8Array(total);
   for (const [place, array] of relevant.entries()) flags.set(array, offsets[place]);
   const scores = new Map<BlendNormalisation, readonly Float32Array[]>();
-  for (const normalisation of normalisations) scores.set(normalisation, parts.splice(0, columns.length).map(join));
+  for (const normalisation of ways) scores.set(normalisation, parts.splice(0, columns.length).map(join));
   return { count: index, offsets, relevant: flags, scores, ideals, historySizes };
 }
 

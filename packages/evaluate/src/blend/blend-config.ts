@@ -37,7 +37,7 @@ function probeName(normalisation: BlendNormalisation): string {
 
 /**
  * The config with one surface and what that needs, its scorers with those of `columns` added, and behind them a blend of
- * weight 1 for each way to normalise that shows what it made of each column: the very numbers that a blend adds up in serving.
+ * weight 1 for each of `ways` to normalise that shows what it made of each column: the very numbers that a blend adds up in serving.
  * Rankers and effects are left out; a component that fails fails the whole, since zeros would teach nonsense.
  *
  * @throws RECLOOM_RUN_UNKNOWN_SURFACE, RECLOOM_CFG_UNKNOWN_NAME for a column of a component that there is none,
@@ -47,7 +47,11 @@ export function probeConfig(
   source: ConfigSource,
   loaded: LoadedConfig,
   plan: Plan,
-  wanted: { readonly surface: string | undefined; readonly columns: readonly string[] | undefined },
+  wanted: {
+    readonly surface: string | undefined;
+    readonly columns: readonly string[] | undefined;
+    readonly ways: readonly BlendNormalisation[];
+  },
 ): ProbeConfig {
   const { config } = loaded;
   const names = Object.keys(config.surfaces);
@@ -98,7 +102,7 @@ export function probeConfig(
   const failing = (uses: readonly StageUse[]): object[] => uses.map(({ name }) => ({ use: name, onError: 'fail' }));
   // A blend that is there already stays for the value that is compared with, and so does what it reads.
   const all = [...written.scorers, ...added.map((name): StageUse => ({ name, onError: 'fail' }))];
-  const probes = normalisations.map((normalise) => ({
+  const probes = wanted.ways.map((normalise) => ({
     name: probeName(normalise),
     node: { use: blendReference, with: { weights: Object.fromEntries(columns.map((name) => [name, 1])), normalise, contributions: true } },
   }));

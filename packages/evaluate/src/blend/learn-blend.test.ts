@@ -37,7 +37,7 @@ async function codeOf(work: Promise<unknown>): Promise<RecloomError> {
   return error;
 }
 
-describe('learnBlend', () => {
+describe('learnBlend', { timeout: 120_000 }, () => {
   it('finds planted weights, and recommends them since they hold on the second cut', async () => {
     const shop = plantedShop({ check: plantedWish, learn: plantedWish });
     const config = plantedConfig('zscore(score.content)');
@@ -165,6 +165,20 @@ describe('learnBlend', () => {
     expect(surfaces?.['home']).toEqual({ scorers: ['order', 'content', 'noise', 'blend'], value: 'score.blend' });
   });
 
+  it('chooses among the ways to normalise that it is given', async () => {
+    const shop = plantedShop({ check: plantedWish, learn: plantedWish });
+    const learned = await learn(shop, plantedConfig('score.noise'), {
+      columns: ['order', 'content', 'flat'],
+      segments: [],
+      normalisations: ['minmax', 'rank'],
+      maximumCases: 100,
+    });
+    expect(['minmax', 'rank']).toContain(learned.settings.normalise);
+    expect(Object.keys(learned.settings.normaliseEach ?? {})).not.toContain('zscore');
+    expect(learned.verdict).toBe('recommended');
+    expect(learned.warnings.map(({ code }) => code)).toEqual(['RECLOOM_DAT_COLUMN_SILENT', 'RECLOOM_DAT_FEW_CASES']);
+  });
+
   it('missing numbers, a single candidate and few cases are no trouble', async () => {
     const shop = plantedShop({ check: (scores) => scores('order'), learn: (scores) => scores('order') });
     const learned = await learn(shop, plantedConfig('score.noise'), { columns: ['gaps', 'noise'], maximumCases: 12 });
@@ -206,7 +220,7 @@ describe('learnBlend', () => {
   });
 });
 
-describe('bad input', () => {
+describe('bad input', { timeout: 120_000 }, () => {
   const shop = plantedShop({ check: plantedWish, learn: plantedWish });
 
   it('a column of a component that there is none, with what was meant', async () => {

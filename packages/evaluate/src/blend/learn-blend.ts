@@ -141,7 +141,11 @@ export async function learnBlend(source: ConfigSource, dataset: Dataset, options
   const plan = workspace.plan();
   const existing = plan.nodes.find((node) => node.name === name);
   if (existing !== undefined && existing.reference !== blendReference) throw recloomError('RECLOOM_CFG_DUPLICATE_COMPONENT', { name });
-  const probes = probeConfig(source, workspace.loaded, plan, { surface: options.surface, columns: options.columns });
+  const ways =
+    options.normalisations === undefined || options.normalisations.length === 0 ? normalisations : [...new Set(options.normalisations)];
+  const probesFor = (needed: readonly BlendNormalisation[]): ProbeConfig =>
+    probeConfig(source, workspace.loaded, plan, { surface: options.surface, columns: options.columns, ways: needed });
+  const probes = probesFor(ways);
   const { columns, surface } = probes;
   const validation = isSplit(options.validation) ? options.validation : temporalSplit(dataset, options.validation);
   const confirmation = confirmationOf(dataset, options);
@@ -149,6 +153,7 @@ export async function learnBlend(source: ConfigSource, dataset: Dataset, options
   const asking = (step: BlendStep): AskOptions => ({
     surface,
     columns,
+    ways,
     purposes: options.purposes ?? ['personalisation'],
     batch: options.batch ?? 32,
     signal,
@@ -171,7 +176,7 @@ export async function learnBlend(source: ConfigSource, dataset: Dataset, options
       signed: options.signed ?? false,
       segments: options.segments ?? defaultSegments,
       minimumSegmentCases: options.minimumSegmentCases ?? 100,
-      normalisations: options.normalisations ?? normalisations,
+      normalisations: ways,
       ...(options.start === undefined ? {} : { start: columns.map((column) => options.start?.[column] ?? 0) }),
       pause: () => pause(signal),
       progress: (fraction) => progress('learn weights', fraction),
@@ -191,7 +196,8 @@ export async function learnBlend(source: ConfigSource, dataset: Dataset, options
   let confirmed: BlendComparison | undefined;
   if (confirmation !== undefined) {
     progress('fit for the check', 0);
-    const before = await openProbes(probes, confirmation, options);
+    // The weights stand: only the ways to normalise that they need are worked out.
+    const before = await openProbes(probesFor([...new Set(learned.normalisations)]), confirmation, options);
     try {
       progress('fit for the check', 1);
       const others = sampleCases(confirmation.cases, limit, seed);
@@ -293,9 +299,9 @@ async function measure(
 
 function warningsAbout(cases: BlendCases, columns: readonly string[]): readonly Warning[] {
   const warnings: Warning[] = [];
-  const scores = cases.scores.get('zscore') as readonly Float32Array[];
+  const [scores = []] = cases.scores.values();
   for (const [index, column] of columns.entries()) {
-    if ((scores[index] as Float32Array).some((score) => score !== 0)) continue;
+    if (!isSilent(cases, scores[index] as Float32Array)) continue;
     const { message } = recloomError('RECLOOM_DAT_COLUMN_SILENT', { column });
     warnings.push({ code: 'RECLOOM_DAT_COLUMN_SILENT', message });
   }
@@ -305,6 +311,16 @@ function warningsAbout(cases: BlendCases, columns: readonly string[]): readonly 
     warnings.push({ code: 'RECLOOM_DAT_FEW_CASES', message, count: cases.count });
   }
   return warnings;
+}
+
+/** Whether a column says the same about all candidates of each case. */
+function isSilent({ offsets, count }: BlendCases, scores: Float32Array): boolean {
+  for (let index = 0; index < count; index++) {
+    const start = offsets[index] as number;
+    const end = offsets[index + 1] as number;
+    for (let place = start + 1; place < end; place++) if (scores[place] !== scores[start]) return false;
+  }
+  return true;
 }
 
 function verdictOf(validation: BlendComparison, confirmation: BlendComparison | undefined): BlendVerdict {

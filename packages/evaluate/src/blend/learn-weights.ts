@@ -1,7 +1,7 @@
 import { createRandomStream, deriveSeed } from '@recloom/plugin-api';
 import { meanOf } from '../metrics.js';
 import type { BlendCases } from './blend-cases.js';
-import { type BlendNormalisation, normalisations } from './blend-config.js';
+import type { BlendNormalisation } from './blend-config.js';
 import { BlendObjective } from './blend-objective.js';
 import { bestWeight, coordinateAscent, largestOne } from './coordinate-ascent.js';
 import { likelyWeights } from './list-likelihood.js';
@@ -21,7 +21,7 @@ export interface LearnWeightsOptions {
   readonly segments: readonly SegmentBounds[];
   /** Segments with fewer cases keep the weights of all. */
   readonly minimumSegmentCases: number;
-  /** Ways to normalise to choose from; the first is what the others must beat. */
+  /** Ways to normalise to choose from, one at the least; the first is what the others must beat. */
   readonly normalisations: readonly BlendNormalisation[];
   /** Weights to begin from as well, in the order of the columns. */
   readonly start?: ArrayLike<number>;
@@ -57,7 +57,7 @@ export async function learnWeights(cases: BlendCases, options: LearnWeightsOptio
   const all = Int32Array.from({ length: cases.count }, (_, index) => index);
   const columnsOf = (ways: readonly BlendNormalisation[]): readonly Float32Array[] =>
     ways.map((way, column) => (cases.scores.get(way) as readonly Float32Array[])[column] as Float32Array);
-  const width = (cases.scores.get(normalisations[0]) as readonly Float32Array[]).length;
+  const width = (cases.scores.get(options.normalisations[0] as BlendNormalisation) as readonly Float32Array[]).length;
   const objectiveOf = (columns: readonly Float32Array[]): BlendObjective => new BlendObjective(cases, columns, k);
   const chosen = await chooseNormalisations(columnsOf, objectiveOf, width, all, options);
   progress(0.3);
@@ -65,7 +65,9 @@ export async function learnWeights(cases: BlendCases, options: LearnWeightsOptio
   const objective = objectiveOf(columns);
   const likely = (subset: Int32Array): Promise<Float64Array> => likelyWeights(cases, columns, subset, { signed, beforeStep: pause });
   const ascend = async (subset: Int32Array, ...from: readonly ArrayLike<number>[]): Promise<Float64Array> => {
-    const starts = [...from, new Float64Array(width).fill(1), ...(options.start === undefined ? [] : [options.start])];
+    const given = [...from, ...(options.start === undefined ? [] : [options.start])];
+    // From nothing ascent may stay at nothing.
+    const starts = [...given.filter((weights) => Array.from(weights).some((weight) => weight !== 0)), new Float64Array(width).fill(1)];
     let best: { readonly weights: Float64Array; readonly ndcg: number } | undefined;
     for (const start of starts) {
       const found = await coordinateAscent(objective, start, subset, { signed, beforeStep: pause });
@@ -162,7 +164,7 @@ async function chooseNormalisations(
   options: LearnWeightsOptions,
 ): Promise<ChosenWays> {
   const { signed, pause, progress } = options;
-  const [first = 'zscore', ...others] = options.normalisations;
+  const [first, ...others] = options.normalisations as readonly [BlendNormalisation, ...BlendNormalisation[]];
   const ascend = async (way: BlendNormalisation, start: Float64Array): Promise<ChosenWays> => {
     const ways = new Array<BlendNormalisation>(width).fill(way);
     const objective = objectiveOf(columnsOf(ways));
