@@ -36,7 +36,7 @@ export function registerTune(program: Command, host: CommandHost): void {
     configure: (command) => {
       command.option('--trials <count>', 'trials of the whole search; default: tune.trials, or 60', numberOption);
       command.option('--minutes <minutes>', 'longest time of this run; default: tune.minutes, or none', numberOption);
-      command.option('--test <date>', 'first instant of the test, in place of tune.test', dateOption);
+      command.option('--test <date>', 'first instant of the test; the earlier of this and tune.test counts', dateOption);
       command.option('-o, --out <file>', 'where the best goes; default: <config>.tuned.yaml');
       command.option('--force', 'write over what is there');
       command.option('--fresh', 'begin anew, whatever an earlier run left');
@@ -58,13 +58,14 @@ export function registerTune(program: Command, host: CommandHost): void {
             'Name another with --out, or write over it with --force.',
           );
       }
-      const [{ readPipelineData, validatePipeline }, { trialsTable, tune, tunedConfig }, { createBuildRenderer }] = await Promise.all([
-        import('@recloom/core'),
-        import('@recloom/evaluate'),
-        import('../build-renderer.js'),
-      ]);
+      const [{ readPipelineData, resolveTune, validatePipeline }, { trialsTable, tune, tunedConfig }, { createBuildRenderer }] =
+        await Promise.all([import('@recloom/core'), import('@recloom/evaluate'), import('../build-renderer.js')]);
       // Mistakes in the config are told before the data are read.
-      await validatePipeline(config, { ...hostOptions(io), data: false });
+      const { plan } = await validatePipeline(config, { ...hostOptions(io), data: false });
+      const { file } = plan.loaded;
+      if (plan.loaded.config.tune === undefined) throw recloomError('RECLOOM_CFG_MISSING_KEY', { key: 'tune' }, { at: { file } });
+      const { problems } = resolveTune(plan, options.test === undefined ? {} : { testMs: options.test });
+      if (problems.length > 0) throw recloomError('RECLOOM_CFG_INVALID', { count: problems.length, file }, { at: { file }, problems });
       const quiet = { write: () => true };
       const renderer = createBuildRenderer(call.json ? { ...io, stderr: quiet } : io);
       const { observer } = renderer;

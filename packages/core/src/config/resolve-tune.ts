@@ -52,7 +52,7 @@ export interface ResolvedTune {
 }
 
 export interface ResolveTuneOptions {
-  /** First instant of the test in milliseconds, in place of `tune.test`. */
+  /** First instant of the test in milliseconds; the earlier of this and `tune.test` counts. */
   readonly testMs?: number;
 }
 
@@ -128,7 +128,9 @@ class Resolver {
     const parameters = names.flatMap((address) =>
       this.#parameters(address, tune.options[address] as TuneOption, surface?.name, new Set(components)),
     );
-    const testMs = options.testMs ?? this.#instant(tune.test, ['tune', 'test']);
+    const declared = [options.testMs, this.#instant(tune.test, ['tune', 'test'])].filter((time) => time !== undefined);
+    // Nobody widens by mistake what a search may see.
+    const testMs = declared.length === 0 ? undefined : Math.min(...declared);
     const split = this.#split(tune.split, 'split', testMs, undefined);
     const confirm = tune.confirm === undefined ? undefined : this.#split(tune.confirm, 'confirm', testMs, split);
     if (confirm !== undefined) this.#checkApart(split, confirm);

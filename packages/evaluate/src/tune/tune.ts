@@ -34,7 +34,7 @@ export interface TuneOptions extends HostOptions {
   readonly trials?: number;
   /** Longest time of this run in minutes; default: `tune.minutes`, or none. What the last checks need is set aside. */
   readonly minutes?: number;
-  /** First instant of the test in milliseconds, in place of `tune.test`: nothing from then on is read. */
+  /** First instant of the test in milliseconds; the earlier of this and `tune.test` counts: nothing from then on is used. */
   readonly testMs?: number;
   /** Begin anew, whatever an earlier run left. Default false. */
   readonly fresh?: boolean;
