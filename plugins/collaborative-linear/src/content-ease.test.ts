@@ -84,10 +84,10 @@ function contentLinks(vectors: readonly (readonly number[])[], fitted: number, l
 }
 
 /** Scores of all rows for a history of one item. */
-function scoresAfter(component: ContentEase, item: number, rows: number): number[] {
+async function scoresAfter(component: ContentEase, item: number, rows: number): Promise<number[]> {
   const out = new Float32Array(rows).fill(Number.NaN);
   const requests = [requestView({ history: [{ item }] })];
-  component.score(candidateBatch({ rows: [Array.from({ length: rows }, (_, row) => row)], requests }), out, signal);
+  await component.score(candidateBatch({ rows: [Array.from({ length: rows }, (_, row) => row)], requests }), out, signal);
   return [...out];
 }
 
@@ -117,9 +117,9 @@ describe('content-ease', () => {
       });
       for (let item = 0; item < 4; item++) {
         const expected = [0, 1, 2, 3].map((to) => 0.6 * (collaborative[item]?.[to] as number) + 0.4 * (contents[item]?.[to] as number));
-        expectRow(scoresAfter(component, item, 4), expected);
+        expectRow(await scoresAfter(component, item, 4), expected);
       }
-      component.dispose();
+      await component.dispose();
     }
   });
 
@@ -147,8 +147,8 @@ describe('content-ease', () => {
           ]);
           const expected = contentLinks(whole, pairs.length, 0.5);
           for (let item = 0; item < pairs.length; item++)
-            expectRow(scoresAfter(component, item, pairs.length), expected[item] as number[], 4);
-          component.dispose();
+            expectRow(await scoresAfter(component, item, pairs.length), expected[item] as number[], 4);
+          await component.dispose();
         },
       ),
       { numRuns: 40 },
@@ -168,8 +168,8 @@ describe('content-ease', () => {
     const red = Math.log(5 / 2);
     const small = Math.log(5 / 3);
     const expected = contentLinks([unit([red, 0]), unit([red, small]), unit([0, small]), unit([0, small]), [0, 0]], 5, 0.5);
-    for (let item = 0; item < 5; item++) expectRow(scoresAfter(component, item, 5), expected[item] as number[]);
-    component.dispose();
+    for (let item = 0; item < 5; item++) expectRow(await scoresAfter(component, item, 5), expected[item] as number[]);
+    await component.dispose();
     // Only the most common value of a field, and a category beside a list.
     const two = await host.open<ContentEase>(contentEase, {
       shop: {
@@ -189,8 +189,8 @@ describe('content-ease', () => {
       [0, 0],
     ];
     const both = contentLinks(blocks, 5, 0.5);
-    for (let item = 0; item < 5; item++) expectRow(scoresAfter(two, item, 5), both[item] as number[]);
-    two.dispose();
+    for (let item = 0; item < 5; item++) expectRow(await scoresAfter(two, item, 5), both[item] as number[]);
+    await two.dispose();
   });
 
   it('proposes by both and explains by both', async () => {
@@ -210,7 +210,7 @@ describe('content-ease', () => {
     });
     // Nobody bought item 3; it is like item 0.
     const request = requestView({ userRow: 8, history: [{ item: 0, type: 'purchase' }] });
-    const scores = scoresAfter(component, 0, 4);
+    const scores = await scoresAfter(component, 0, 4);
     const order = [1, 2, 3]
       .filter((row) => (scores[row] as number) > 0)
       .sort((one, other) => (scores[other] as number) - (scores[one] as number));
@@ -221,7 +221,7 @@ describe('content-ease', () => {
     expect([...(await component.propose(requestBatch([request], { eligible: Uint8Array.of(1, 0, 1, 1) }), 1)).rows]).toEqual([3]);
     expect(component.reasons(request, Int32Array.of(3, 0))).toMatchObject([{ code: 'because-you-bought', items: [0] }, undefined]);
     expect(component.inspectItem(3)).toMatchObject({ recommendedAfter: [{ item: 'i0' }, { item: 'i1' }, { item: 'i2' }] });
-    component.dispose();
+    await component.dispose();
   });
 });
 
@@ -274,7 +274,7 @@ describe('items added or changed since the build', () => {
     });
     return {
       component,
-      grow() {
+      grow: () => {
         rows = 6;
         version = 2;
       },
@@ -290,28 +290,28 @@ describe('items added or changed since the build', () => {
       4,
       0.7,
     );
-    const before = scoresAfter(component, 0, 6);
+    const before = await scoresAfter(component, 0, 6);
     expect(before.slice(4)).toEqual([0, 0]);
     grow();
-    for (let item = 0; item < 4; item++) expectRow(scoresAfter(component, item, 6), expected[item] as number[]);
+    for (let item = 0; item < 4; item++) expectRow(await scoresAfter(component, item, 6), expected[item] as number[]);
     const request = requestView({ history: [{ item: 0 }] });
     expect([...(await component.propose(requestBatch([request]), 10)).rows]).toContain(4);
     // As the history it speaks too: for what is like it.
-    const after = scoresAfter(component, 4, 6);
+    const after = await scoresAfter(component, 4, 6);
     expect(after[4]).toBeCloseTo(0, 6);
     expect(after[0]).toBeGreaterThan(after[2] as number);
     expect(after[0]).toBeGreaterThan(0);
     expect(component.reasons(requestView({ history: [{ item: 4 }] }), Int32Array.of(0))[0]).toMatchObject({ items: [4] });
-    component.dispose();
+    await component.dispose();
   });
 
   it('with both shares, a new item has the content share alone', async () => {
     const [whole, part] = [await grown(1), await grown(0.4)];
     whole.grow();
     part.grow();
-    expect(scoresAfter(part.component, 1, 6)[5]).toBeCloseTo(0.4 * (scoresAfter(whole.component, 1, 6)[5] as number), 6);
-    whole.component.dispose();
-    part.component.dispose();
+    expect((await scoresAfter(part.component, 1, 6))[5]).toBeCloseTo(0.4 * ((await scoresAfter(whole.component, 1, 6))[5] as number), 6);
+    await whole.component.dispose();
+    await part.component.dispose();
   });
 
   it('a changed item is scored by what it is now, as one that was not there', async () => {
@@ -330,9 +330,9 @@ describe('items added or changed since the build', () => {
       ),
     );
     const expected = dot(changed[2] as number[], solve(gram, changed[0] as number[]));
-    expect(scoresAfter(component, 2, 6)[0]).toBeCloseTo(expected, 5);
+    expect((await scoresAfter(component, 2, 6))[0]).toBeCloseTo(expected, 5);
     expect(expected).toBeGreaterThan(0.2);
-    component.dispose();
+    await component.dispose();
   });
 });
 
@@ -364,10 +364,10 @@ describe('bad input', () => {
       const component = await own.open<ContentEase>(contentEase, { shop: data, options, inputs });
       expect(own.warnings.map(({ code }) => code)).toEqual(['CONTENT_EASE_EMPTY']);
       expectRow(
-        scoresAfter(component, 1, 4),
+        await scoresAfter(component, 1, 4),
         (collaborative[1] as number[]).map((value) => 0.6 * value),
       );
-      component.dispose();
+      await component.dispose();
     }
   });
 
@@ -394,11 +394,11 @@ describe('bad input', () => {
         options: { contentShare: 0.5, contentLambda: 1e-3, minimumItemUsers: 1 },
         inputs: { content: [featureOf('text', contents)] },
       });
-      const scores = scoresAfter(component, 0, contents.length);
+      const scores = await scoresAfter(component, 0, contents.length);
       expect(scores[0]).toBeCloseTo(0, 4);
       for (const score of scores.slice(1)) expect(score).toBeCloseTo(scores[1] as number, 5);
       expect(scores.every(Number.isFinite)).toBe(true);
-      component.dispose();
+      await component.dispose();
     }
   });
 
@@ -422,8 +422,8 @@ describe('bad input', () => {
     const before = kernelsOf(compute).bytesInUse;
     const setup = { shop: shopOf(events, 4), options, inputs: { content: [featureOf('text', vectors)] } };
     const component = await host.open<ContentEase>(contentEase, setup);
-    component.dispose();
-    component.dispose();
+    await component.dispose();
+    await component.dispose();
     expect(kernelsOf(compute).bytesInUse).toBe(before);
     await expect(host.fit(contentEase, { ...setup, signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
     expect(kernelsOf(compute).bytesInUse).toBe(before);

@@ -24,8 +24,9 @@ export interface ContentInputs {
 }
 
 /** Finds the values of a field that tell items apart; most items first, ties by name. */
-export function attributeField({ field, column }: FieldInput, itemCount: number, rule: AttributeRule): AttributeField {
-  const values = column();
+export function attributeField(input: FieldInput, itemCount: number, rule: AttributeRule): AttributeField {
+  const { field } = input;
+  const values = input.column();
   if (values === undefined || (values.type !== 'category' && values.type !== 'list')) return { field, values: [], weights: [] };
   const counts = new Int32Array(values.categories.length);
   let items = 0;

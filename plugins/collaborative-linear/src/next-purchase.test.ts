@@ -127,7 +127,7 @@ describe('the fit', () => {
       await component.score(candidateBatch({ rows: [[0, 7]], requests: [requestView({ history: [{ item: 1 }] })] }), out, signal);
       expect([...out]).toEqual([0, 0]);
       expect(host.warnings.map(({ code }) => code)).toEqual(['NEXT_PURCHASE_NO_WINDOWS']);
-      component.dispose();
+      await component.dispose();
     }
   });
 
@@ -343,7 +343,7 @@ describe('requests', () => {
     expect(out[1]).toBe(0);
     expect([...(await component.propose(requestBatch([request]), 5)).rows]).toEqual([2]);
     expect(component.reasons(request, Int32Array.of(2, 3))).toMatchObject([{ code: 'because-you-viewed', items: [1] }, undefined]);
-    component.dispose();
+    await component.dispose();
   });
 
   it('give the memory back, also when a fit is aborted in the middle', async () => {
@@ -352,8 +352,8 @@ describe('requests', () => {
     const before = kernelsOf(compute).bytesInUse;
     const component = await host.open<NextPurchase>(nextPurchase);
     expect(kernelsOf(compute).bytesInUse).toBeGreaterThan(before);
-    component.dispose();
-    component.dispose();
+    await component.dispose();
+    await component.dispose();
     expect(kernelsOf(compute).bytesInUse).toBe(before);
     await expect(host.fit(nextPurchase, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
     const shop = syntheticShop({ users: 600, items: 500 });
