@@ -36,6 +36,19 @@ export const transitionsOptions = z.strictObject({
     .describe(
       "An event of a person's history counts historyDecay^age, its age in events after it: 1 all alike, small only the last. Default 0.8.",
     ),
+  historyHours: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      "Hours before the newest event of a person's history after which an event counts 1/e (37 %) of it: historyDecay^age is multiplied by exp(-hours / historyHours) + historyFloor. Small: what was chosen in the same sitting counts most. Default: only the order matters.",
+    ),
+  historyFloor: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(0.2)
+    .describe('Added to the weight by hours, so that older events keep a say, with `historyHours`. Default 0.2.'),
   maxGapHours: z
     .number()
     .positive()

@@ -187,6 +187,22 @@ describe('transitions', () => {
     await component.dispose();
   });
 
+  it('weighs the history by hours before its newest event when told', async () => {
+    const options = { ...forwards, historyDecay: 0.5, historyHours: 2, historyFloor: 0.25 };
+    const component = await openComponent<Transitions>(transitions, { shop: shopOf(walks([0, 1], [2, 3], [4, 5]), 6), options });
+    // Ages 0, 1, 2 and 0, 1, 5 hours: what comes next after 4, 2 and 0. The newest counts 1.25, and all are told in its parts.
+    const history = [
+      { item: 0, timeMs: 0 },
+      { item: 2, timeMs: 4 * hour },
+      { item: 4, timeMs: 5 * hour },
+    ];
+    const { rows, scores } = await component.propose(requestBatch([{ history }]), 10);
+    expect([...rows]).toEqual([5, 3, 1]);
+    const parts = [1, (0.5 * (Math.exp(-0.5) + 0.25)) / 1.25, (0.25 * (Math.exp(-2.5) + 0.25)) / 1.25];
+    parts.forEach((part, place) => expect(scores[place]).toBeCloseTo(part, 5));
+    await component.dispose();
+  });
+
   it('agrees with the definition on any short walks', async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -75,24 +75,32 @@ export function openTransitions(context: TransitionsCreate): LinkedItems {
   });
 }
 
-/** historyDecay^age, age in events that count; several in a row on one item are one. */
+/** historyDecay^age, age in events that count, several in a row on one item being one; times the weight by hours before the newest when told. */
 function decayedAmounts(history: HistoryView, options: TransitionsOptions): Float64Array {
-  const { length, items, types, weights } = history;
+  const { length, items, types, weights, timesMs } = history;
   const counted = typeMask(history.typeNames, options.historyEventTypes);
   const amounts = new Float64Array(length);
   let decay = 1;
   let later = -1;
+  let newestMs = 0;
   for (let event = length - 1; event >= 0; event--) {
     if (counted !== undefined && counted[types[event] as number] === 0) continue;
     const weight = options.useWeights ? (weights[event] as number) : 1;
     if (!(weight > 0)) continue;
     const item = items[event] as number;
-    if (later >= 0 && item !== later) decay *= options.historyDecay;
+    if (later < 0) newestMs = timesMs[event] as number;
+    else if (item !== later) decay *= options.historyDecay;
     later = item;
     amounts[event] = decay * weight;
+    if (options.historyHours !== undefined) {
+      const hours = (newestMs - (timesMs[event] as number)) / hourMs;
+      amounts[event] = (amounts[event] as number) * (Math.exp(-hours / options.historyHours) + options.historyFloor);
+    }
   }
   return amounts;
 }
+
+const hourMs = 3_600_000;
 
 /** Rows of items whose links are counted between two turns of the event loop. */
 const itemsPerTurn = 512;
