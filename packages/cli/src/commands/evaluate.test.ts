@@ -82,6 +82,47 @@ describe('evaluate', () => {
     expect(fromConfig.split.reports).toEqual(fromFile.split.reports);
   });
 
+  it('measures predictions of clicks, and refuses data that do not say what was shown', async () => {
+    const lines = [
+      'user,item,at,kind',
+      'u0,i0,2024-05-01T00:00:00,view',
+      'u0,i0,2024-05-01T00:01:00,purchase',
+      'u0,i1,2024-05-01T00:02:00,view',
+      'u1,i2,2024-05-01T00:03:00,view',
+      'u1,i3,2024-05-01T00:04:00,view',
+    ];
+    for (let user = 0; user < 8; user++)
+      for (let item = 0; item < 4; item++) {
+        lines.push(`u${user},i${item},2024-05-10T0${item}:00:00,view`);
+        if (item === 0 || (item === 1 && user < 4)) lines.push(`u${user},i${item},2024-05-10T0${item}:30:00,purchase`);
+      }
+    shop.write('data/visits.csv', `${lines.join('\n')}\n`);
+    shop.write(
+      'visits.yaml',
+      'format: "1.0"\nname: visits\ndata:\n  events: { use: data-duckdb/events, with: { path: data/visits.csv, user: user, item: item, time: at, type: kind } }\n  items: { use: data-duckdb/items, with: { path: data/chances.csv, id: item, fields: { chance: chance } } }\n  now: data\ncomponents:\n  popular: { use: popularity/popular }\nsurfaces:\n  home: { sources: { popular: 10 } }\n',
+    );
+    shop.write('data/chances.csv', 'item,chance\ni0,0.9\ni1,0.5\ni2,0.1\ni3,0.1\n');
+    const asked = ['evaluate', 'visits.yaml', '--clicks', 'view:purchase', '--column', 'item.chance'];
+    const { stdout, exitCode } = await shop.run([...asked, '--cut', '2024-05-05', '--json']);
+    expect(exitCode).toBe(0);
+    // 8 of i0 and 4 of i1 were bought. Of 12 × 20 pairs only 4 of i1 against 4 of i1 tie: (240 − 16 / 2) / 240.
+    const found = JSON.parse(stdout) as { auc: number };
+    expect(found).toMatchObject({ examples: 32, positives: 12, notScored: 0, users: 8 });
+    expect(found.auc).toBeCloseTo(232 / 240, 12);
+    const text = await shop.run([...asked, '--cut', '2024-05-05']);
+    expect(text.stdout).toMatch(/AUC +0\.9667[\s\S]*log loss/);
+    expect(await shop.run(['evaluate', '--clicks', 'view:purchase', '--column', 'score.recent', '--cut', '2024-05-11'])).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining('RECLOOM_DAT_NO_LABELS'),
+    });
+    for (const wrong of [
+      ['--clicks', 'view:purchase'],
+      ['--clicks', 'view'],
+      [...asked.slice(2), '--split', 'random'],
+    ])
+      expect((await shop.run(['evaluate', ...wrong])).exitCode).toBe(2);
+  });
+
   it('refuses wrong options with what is right', async () => {
     const usage = async (argv: readonly string[], text: RegExp, exitCode = 2): Promise<void> => {
       const { stderr, exitCode: code } = await shop.run(['evaluate', ...argv]);

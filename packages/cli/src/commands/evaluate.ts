@@ -3,10 +3,11 @@ import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { addCommand, type CommandCall, type CommandHost, hostOptions, listOption, numberOption, takeOnlyConfig } from '../command.js';
 import { evaluationLines } from '../render/evaluation.js';
-import { formatDuration, formatShare } from '../render/format.js';
+import { formatCountOf, formatDuration, formatShare } from '../render/format.js';
 import type { Style } from '../render/style.js';
 import { renderTable } from '../render/table.js';
-import { addSplitOptions, nameOfConfig, readSplits, type SplitOptions, splitHelp } from '../split-options.js';
+import { UsageError } from '../report-error.js';
+import { addSplitOptions, nameOfConfig, readSplits, type SplitOptions, splitHelp, splitRequestOf } from '../split-options.js';
 
 /** What `evaluate` and `compare` take besides the split. */
 export interface MeasureOptions extends SplitOptions {
@@ -17,9 +18,14 @@ export interface MeasureOptions extends SplitOptions {
   readonly purpose?: readonly string[];
 }
 
+interface EvaluateCommandOptions extends MeasureOptions {
+  readonly clicks?: { readonly shown: string; readonly clicked: string };
+  readonly column?: string;
+}
+
 /** `recloom evaluate [config]`. */
 export function registerEvaluate(program: Command, host: CommandHost): void {
-  addCommand<MeasureOptions>(program, host, {
+  addCommand<EvaluateCommandOptions>(program, host, {
     usage: 'evaluate [config]',
     summary: 'fit on one part, ask for the other: NDCG, recall and more, beside popularity',
     detail: `The very pipeline that serves is fitted on the training part and asked what each test user took, ranked against the whole catalogue; nothing that it is asked for is in training. Beside it stands popularity, which every recommender must beat. The published snapshot is not touched.\n\nChoose options on an earlier part (an earlier --cut with --until, --part validation) and look at the test once.\n\n${splitHelp}`,
@@ -28,15 +34,27 @@ export function registerEvaluate(program: Command, host: CommandHost): void {
       ['recloom evaluate --cut 2011-11-09 --minimum-item-users 5 --minimum-user-items 5', 'protocol Q1 of examples/online-retail'],
       ['recloom evaluate --cut 2011-10-09 --until 2011-11-09 --segment country', 'the month before, for choosing options; by country'],
       ['recloom evaluate --split random --seeds 1,2,3 --k 20', 'three random splits, with their spread'],
+      [
+        'recloom evaluate --clicks view:purchase --column score.click.taken',
+        'AUC, log loss and calibration of a model of purchases after views',
+      ],
       ['recloom evaluate --split predefined --test data/kept-back.csv', 'what somebody kept back'],
     ],
     configure: (command) => {
       addSplitOptions(command);
       addMeasureOptions(command);
+      command.option('--clicks <shown:clicked>', 'instead: how good --column predicts clicks, e.g. view:purchase', clicksOption);
+      command.option('--column <expression>', 'with --clicks: the probability, e.g. score.click.taken');
     },
     run: async (call) => {
       const config = takeOnlyConfig(call);
       const started = performance.now();
+      if ((call.options.clicks === undefined) !== (call.options.column === undefined))
+        throw new UsageError('--clicks and --column go together.');
+      if (call.options.clicks !== undefined) {
+        await printClicks(call, config);
+        return;
+      }
       const evaluation = await measuring(call, async (observer) => {
         const { evaluatePipelines } = await import('@recloom/evaluate');
         const { dataset, described } = await readSplits(config, call.options, call.io, observer);
@@ -49,6 +67,54 @@ export function registerEvaluate(program: Command, host: CommandHost): void {
       printEvaluation(call, evaluation, performance.now() - started);
     },
   });
+}
+
+/** Fits before the cut, asks at the cut, and compares the predictions with what followed what was shown. */
+async function printClicks(call: CommandCall<EvaluateCommandOptions>, config: string): Promise<void> {
+  const { io, options } = call;
+  const { cutMs, untilMs, kind, ...others } = splitRequestOf(options);
+  const { clicks, column } = options;
+  if (clicks === undefined || column === undefined || kind !== 'temporal' || Object.keys(others).length > 0)
+    throw new UsageError('--clicks splits by time alone: with --cut and --until, or the last 15 % of the time span.');
+  const found = await measuring(call, async (observer) => {
+    const [{ readPipelineData }, { evaluateClicks }] = await Promise.all([import('@recloom/core'), import('@recloom/evaluate')]);
+    const host = { ...hostOptions(io), signal: io.signal };
+    const dataset = await readPipelineData(config, { ...host, observer });
+    observer.step('fit, ask', 'start');
+    const evaluation = await evaluateClicks(config, dataset, {
+      ...host,
+      ...clicks,
+      column,
+      progress: (fraction) => observer.progress('fit, ask', fraction),
+      ...(cutMs === undefined ? {} : { cutMs }),
+      ...(untilMs === undefined ? {} : { untilMs }),
+      ...(options.surface === undefined ? {} : { surface: options.surface }),
+      ...(options.purpose === undefined ? {} : { purposes: options.purpose }),
+    });
+    observer.step('fit, ask', 'end');
+    return evaluation;
+  });
+  if (call.json) {
+    call.printJson(found);
+    return;
+  }
+  const share = found.positives / found.examples;
+  call.print([
+    call.style.bold(`${column} as the chance of "${clicks.clicked}" after "${clicks.shown}"`) +
+      call.style.dim(`  from ${found.cut.slice(0, 16).replace('T', ' ')}`),
+    '',
+    `  examples     ${formatCountOf(found.examples, 'pair')} of user and item, ${formatShare(share)} positive, ${formatCountOf(found.users, 'user')}`,
+    `  without      ${formatCountOf(found.notScored, 'pair')} had no prediction`,
+    `  AUC          ${found.auc.toFixed(4)}  ${call.style.dim('.5 is a coin, 1 perfect order')}`,
+    `  log loss     ${found.logLoss.toFixed(4)}  ${call.style.dim(`${found.baseRateLogLoss.toFixed(4)} by always saying ${formatShare(share)}`)}`,
+    `  calibration  ${found.calibrationError.toFixed(4)}  ${call.style.dim('mean distance of what was said from what happened')}`,
+  ]);
+}
+
+function clicksOption(text: string): { readonly shown: string; readonly clicked: string } {
+  const [shown, clicked, ...rest] = text.split(':').map((name) => name.trim());
+  if (!shown || !clicked || rest.length > 0) throw new InvalidArgumentError('It must be two event types such as view:purchase.');
+  return { shown, clicked };
 }
 
 /** Adds the options of measuring. */
