@@ -69,4 +69,36 @@ describe('recent', () => {
     expect(proposals.scores[0]).toBeGreaterThan(0.7);
     expect(source.reasons(request, Int32Array.of(1))[0]).toMatchObject({ code: 'popular-now', text: 'Popular right now' });
   });
+
+  it('halves what an event counts in 0.69 decayDays', async () => {
+    // A half-life of 4 days is a decay of 4 / ln 2. Users 0 to 2 buy item 0 at the end, 3 to 5 item 1 one half-life before it.
+    const events = Array.from({ length: 6 }, (_, user) => ({ user, item: user < 3 ? 0 : 1, timeMs: (user < 3 ? 100 : 96) * day }));
+    const source = await openComponent<Recent>(recent, {
+      shop: shopOf(events, 2),
+      options: { decayDays: 4 / Math.log(2) },
+    });
+    const { rows, scores } = await source.propose(requestBatch([{}]), 10);
+    expect([...rows]).toEqual([0, 1]);
+    expect(scores[0]).toBeCloseTo(2 / 3, 6);
+    expect(scores[1]).toBeCloseTo(1 / 3, 6);
+  });
+
+  it('answers from nothing, from one item, and from events that are ages apart', async () => {
+    const empty = await openComponent<Recent>(recent, { shop: shopOf([], 2) });
+    expect((await empty.propose(requestBatch([{}]), 5)).rows.length).toBe(0);
+    const one = await openComponent<Recent>(recent, { shop: shopOf([{ user: 0, item: 0, timeMs: 0 }], 1) });
+    expect([...(await one.propose(requestBatch([{}]), 5)).rows]).toEqual([0]);
+    // 300 years apart: the old event underflows to nothing and is no proposal, the new one still is.
+    const far = shopOf(
+      [
+        { user: 0, item: 0, timeMs: 0 },
+        { user: 0, item: 1, timeMs: 110_000 * day },
+      ],
+      2,
+    );
+    const source = await openComponent<Recent>(recent, { shop: far });
+    const proposals = await source.propose(requestBatch([{}]), 5);
+    expect([...proposals.rows]).toEqual([1]);
+    expect(proposals.scores[0]).toBe(1);
+  });
 });
