@@ -46,6 +46,13 @@ export interface Outcome {
   readonly hitRate: number;
   readonly seeds?: { readonly count: number; readonly means: readonly number[]; readonly spread: number };
   readonly popularity: number;
+  /** The same by how many items a user has. */
+  readonly segments: readonly {
+    readonly name: string;
+    readonly cases: number;
+    readonly ours: number;
+    readonly popularity: number;
+  }[];
   readonly fitSeconds: number;
   readonly askSeconds: number;
   /** Processor time of fitting and asking, all threads. */
@@ -144,6 +151,7 @@ export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Pro
     hitRate: average(runs.map((run) => meanOf(run.hitRate).mean)),
     ...(seeds > 1 ? { seeds: { count: seeds, means, spread: spreadOf(means) } } : {}),
     popularity: meanOf(popularity[goal.metric]).mean,
+    segments: segmentsOf(split, averaged, popularity[goal.metric]),
     fitSeconds: first.fitMs / 1000,
     askSeconds: first.askMs / 1000,
     cpuSeconds: first.cpuMs / 1000,
@@ -153,6 +161,21 @@ export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Pro
     aim,
     reached: part === 'test' && column === 'B' && every === 1 && (mean >= aim || notWorse(goal, peers)),
   };
+}
+
+/** Cold, warm and heavy users apart: nobody is to be served worse than by popularity. */
+function segmentsOf({ cases }: ProtocolSplit, ours: Float64Array, popularity: Float64Array): Outcome['segments'] {
+  const parts = [
+    { name: 'at most 5 items', within: (count: number) => count <= 5 },
+    { name: '6 to 20', within: (count: number) => count > 5 && count <= 20 },
+    { name: 'more than 20', within: (count: number) => count > 20 },
+  ];
+  return parts.flatMap(({ name, within }) => {
+    const inside = (_: number, index: number): boolean => within(cases[index]?.known.length ?? 0);
+    const chosen = ours.filter(inside);
+    if (chosen.length === 0) return [];
+    return [{ name, cases: chosen.length, ours: meanOf(chosen).mean, popularity: meanOf(popularity.filter(inside)).mean }];
+  });
 }
 
 /** Whether the goal asks for no more than somebody's figure, and ours is not significantly below it. */
@@ -328,6 +351,11 @@ function tableOf(outcome: Outcome): string {
     `${outcome.other.name} ${fourDigits(outcome.other.mean)}, hit rate ${fourDigits(outcome.hitRate)}; ` +
       `${outcome.candidates.mean.toFixed(0)} candidates a case (least ${outcome.candidates.least}); ` +
       `fit ${outcome.fitSeconds.toFixed(1)} s, ask ${outcome.askSeconds.toFixed(1)} s, ${outcome.cpuSeconds.toFixed(1)} s of processor time`,
+  );
+  lines.push(
+    `by the user’s items, ours against popularity: ${outcome.segments
+      .map(({ name, cases, ours, popularity }) => `${name} ${fourDigits(ours)} / ${fourDigits(popularity)} (${cases})`)
+      .join('; ')}`,
   );
   if (outcome.ceiling !== undefined)
     lines.push(`limits of serving: ${(outcome.ceiling * 100).toFixed(1)} % of the right answers are among the candidates`);
