@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createComputePool } from './compute-pool.js';
-import { choleskyFactor, choleskyFactorNow, invertPositiveDefinite, invertPositiveDefiniteNow } from './factorization.js';
+import { choleskyFactor, choleskyFactorNow, inPlaceSize, invertPositiveDefinite, invertPositiveDefiniteNow } from './factorization.js';
 import { createKernels, type Kernels } from './kernels.js';
 
 const wasm = createKernels({ implementation: 'wasm' });
@@ -164,4 +164,46 @@ test('the result is the same bit for bit for any number of threads, and when mem
       await compute.close();
     }
   }
+});
+
+describe.each(both)('in place (%s)', (name, kernels) => {
+  test('sizes are the next odd multiple of 16', () => {
+    expect([1, 16, 17, 48, 49, 12_101].map(inPlaceSize)).toEqual([16, 16, 48, 48, 80, 12_112]);
+  });
+
+  test.each([16, 48, 80, 272])('%i rows are inverted where they lie, to the same bits, with no second matrix', async (size) => {
+    const matrix = positiveDefinite(size, 5);
+    const apart = invertPositiveDefiniteNow(kernels, matrix, size);
+    const resident = kernels.keepFloat32(matrix);
+    try {
+      const growth = kernels.bytesInUse;
+      const plan = invertPositiveDefinite(resident, size, { kernels, output: resident });
+      // Room for one panel of 128 columns, but not for another matrix of 272 rows beside it.
+      if (size === 272) expect(kernels.bytesInUse - growth).toBeLessThan(4 * (2 * 272 * 128 + 128 * 128) + 8 * 4 * 128 * 128 + 1024);
+      expect(await plan).toBe(resident);
+      expect(sameBits(resident.slice(), apart)).toBe(true);
+      expect(distanceFromIdentity(matrix, resident, size)).toBeLessThan(1e-4);
+    } finally {
+      kernels.free(resident);
+    }
+    expect(name).toBe(kernels.implementation);
+  });
+
+  test('a padded matrix has the inverse of the matrix it holds, to the same bits', () => {
+    const size = 150;
+    const stride = inPlaceSize(size);
+    const matrix = positiveDefinite(size, 8);
+    const padded = kernels.float32(stride * stride);
+    try {
+      for (let row = 0; row < stride; row++) {
+        if (row < size) padded.set(matrix.subarray(row * size, (row + 1) * size), row * stride);
+        else padded[row * (stride + 1)] = 3;
+      }
+      invertPositiveDefiniteNow(kernels, padded, stride, { output: padded });
+      const cut = Float32Array.from({ length: size * size }, (_, at) => padded[Math.floor(at / size) * stride + (at % size)] as number);
+      expect(sameBits(cut, invertPositiveDefiniteNow(kernels, matrix, size))).toBe(true);
+    } finally {
+      kernels.free(padded);
+    }
+  });
 });

@@ -16,6 +16,20 @@ export interface FactorizationOptions {
 }
 
 /**
+ * The smallest size from `size` on at which `invertPositiveDefinite` needs no second matrix: there, a resident matrix that
+ * is its own output is inverted where it lies. Fill up with rows of the unit matrix.
+ */
+export function inPlaceSize(size: number): number {
+  const paddedRows = Math.ceil(size / panelPadding) * panelPadding;
+  return strideOf(paddedRows);
+}
+
+/** An odd number of cache lines per row, or the rows of a tile would compete for the same cache set. */
+function strideOf(paddedRows: number): number {
+  return (paddedRows / panelPadding) % 2 === 0 ? paddedRows + panelPadding : paddedRows;
+}
+
+/**
  * The inverse of a symmetric positive definite matrix (size x size, row-major, float32; only the
  * lower triangle is read), by a blocked symmetric sweep: size^3 floating point operations, diagonal
  * blocks inverted through Cholesky in float64. The result is symmetric.
@@ -59,6 +73,8 @@ export function choleskyFactorNow(kernels: Kernels, matrix: Float32Array, size: 
 
 interface Workspace {
   readonly output: Float32Array;
+  /** The work is done in the output itself. */
+  readonly inPlace: boolean;
   readonly paddedRows: number;
   readonly stride: number;
   readonly matrix: number;
@@ -72,21 +88,31 @@ interface Workspace {
  * A zero-padded copy of the matrix, so that the micro-kernels never meet a partial tile, and room for
  * one panel.
  */
-function openWorkspace(kernels: Kernels, staging: Staging, matrix: Float32Array, size: number, options: FactorizationOptions): Workspace {
+function openWorkspace(
+  kernels: Kernels,
+  staging: Staging,
+  matrix: Float32Array,
+  size: number,
+  options: FactorizationOptions,
+  mayWorkInPlace: boolean,
+): Workspace {
   requireShape(Number.isInteger(size) && size >= 0, () => `The size ${size} is not a whole number of at least 0.`);
   requireShape(matrix.length === size * size, () => `The matrix has ${matrix.length} values, not ${size * size}.`);
   const output = options.output ?? new Float32Array(size * size);
   requireShape(output.length === size * size, () => `The output has ${output.length} values, not ${size * size}.`);
   const paddedRows = Math.ceil(size / panelPadding) * panelPadding;
-  // An odd number of cache lines per row, or the rows of a tile would compete for the same cache set.
-  const stride = (paddedRows / panelPadding) % 2 === 0 ? paddedRows + panelPadding : paddedRows;
-  const address = staging.take(paddedRows * stride * 4, true);
-  const copy = new Float32Array(kernels.memory.buffer, address, paddedRows * stride);
-  for (let row = 0; row < size; row++) {
-    copy.set(matrix.subarray(row * size, row * size + row + 1), row * stride);
+  const stride = strideOf(paddedRows);
+  const inPlace = mayWorkInPlace && size > 0 && stride === size && matrix === output && kernels.isResident(matrix);
+  const address = inPlace ? matrix.byteOffset : staging.take(paddedRows * stride * 4, true);
+  if (!inPlace) {
+    const copy = new Float32Array(kernels.memory.buffer, address, paddedRows * stride);
+    for (let row = 0; row < size; row++) {
+      copy.set(matrix.subarray(row * size, row * size + row + 1), row * stride);
+    }
   }
   return {
     output,
+    inPlace,
     paddedRows,
     stride,
     matrix: address,
@@ -120,7 +146,7 @@ function shardRows(rows: number, shards: number, skipBegin: number, skipEnd: num
 function* inversePlan(kernels: Kernels, matrix: Float32Array, size: number, options: FactorizationOptions): Plan<Float32Array> {
   const staging = new Staging(kernels);
   try {
-    const work = openWorkspace(kernels, staging, matrix, size, options);
+    const work = openWorkspace(kernels, staging, matrix, size, options, true);
     const { stride, paddedRows, inverse, packed, product } = work;
     for (let begin = 0; begin < size; begin += blockOrder) {
       const order = Math.min(blockOrder, size - begin);
@@ -152,12 +178,13 @@ function* inversePlan(kernels: Kernels, matrix: Float32Array, size: number, opti
         { kernel: 'sweepStorePivot', parameters: [work.matrix, stride, begin, order, inverse] },
       ];
     }
+    // The sweep leaves minus the inverse. In place the sign is turned first: mirroring reads what other tasks would turn.
+    if (work.inPlace) negateLower(work.output, size);
     const to = staging.output(work.output);
-    // The sweep leaves minus the inverse.
     yield splitRows(size, 16, 1, (row) => row).map(
       ([first, last]): Task => ({
         kernel: 'mirrorLower',
-        parameters: [work.matrix, stride, to, size, size, first, last, -1],
+        parameters: [work.matrix, stride, to, size, size, first, last, work.inPlace ? 1 : -1],
       }),
     );
     return staging.deliver(work.output, to);
@@ -166,10 +193,17 @@ function* inversePlan(kernels: Kernels, matrix: Float32Array, size: number, opti
   }
 }
 
+function negateLower(matrix: Float32Array, size: number): void {
+  for (let row = 0; row < size; row++) {
+    const start = row * size;
+    for (let at = start; at <= start + row; at++) matrix[at] = -(matrix[at] as number);
+  }
+}
+
 function* choleskyPlan(kernels: Kernels, matrix: Float32Array, size: number, options: FactorizationOptions): Plan<Float32Array> {
   const staging = new Staging(kernels);
   try {
-    const work = openWorkspace(kernels, staging, matrix, size, options);
+    const work = openWorkspace(kernels, staging, matrix, size, options, false);
     const { stride, paddedRows, inverse, packed, product, output } = work;
     for (let begin = 0; begin < size; begin += blockOrder) {
       const order = Math.min(blockOrder, size - begin);

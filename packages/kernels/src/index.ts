@@ -12,6 +12,7 @@ export {
   choleskyFactor,
   choleskyFactorNow,
   type FactorizationOptions,
+  inPlaceSize,
   invertPositiveDefinite,
   invertPositiveDefiniteNow,
 } from './factorization.js';

@@ -8,7 +8,7 @@ import {
   unknownEventType,
   usersCut,
 } from '@recloom/item-models';
-import { gram, invertPositiveDefinite, kernelsOf } from '@recloom/kernels';
+import { gram, inPlaceSize, invertPositiveDefinite, kernelsOf } from '@recloom/kernels';
 import type { ComponentState, Compute, CreateContext, computeToken, FitContext, InputsSpec } from '@recloom/plugin-api';
 import { denseLinkState, openLinks, sparseLinkState } from './link-state.js';
 import { modelItems } from './model-items.js';
@@ -25,7 +25,8 @@ type EaseCreate = CreateContext<EaseOptions, Needs, InputsSpec> & { readonly dep
  * EASE (Steck 2019, "Embarrassingly shallow autoencoders for sparse data"): with X the weighted users × items matrix and
  * u the user weights n^-userWeight, G = Xᵀ diag(u) X, P = (G + diag(lambda + dropout / (1 - dropout) G[i, i]))⁻¹ and
  * link[i, j] = -P[i, j] / P[j, j], 0 on the diagonal. The dropout term is EDLAE's (Steck 2020, "Autoencoders that don't
- * overfit towards the identity"). G and P share one float32 matrix in the kernels' memory.
+ * overfit towards the identity"). G and P share one float32 matrix in the kernels' memory,
+ * filled up with items that nobody has to a size that is inverted in place.
  *
  * @throws EASE_TOO_MANY_ITEMS above `maxItems`.
  * @throws RECLOOM_KRN_OUT_OF_MEMORY, RECLOOM_KRN_NOT_POSITIVE_DEFINITE (raise lambda).
@@ -44,21 +45,22 @@ export async function fitEase(context: EaseFit): Promise<ComponentState> {
   const sums = rowSums(matrix);
   const weights = options.userWeight === 0 ? undefined : Float32Array.from(sums, (sum) => sum ** -options.userWeight);
   const kernels = kernelsOf(compute);
-  const shared = kernels.float32(size * size);
+  const stride = inPlaceSize(size);
+  const shared = kernels.float32(stride * stride);
   try {
-    await gram(matrix, { weights, output: shared, compute, signal });
+    await gram({ ...matrix, columnCount: stride }, { weights, output: shared, compute, signal });
     context.progress(0.25, 'co-occurrence');
     const factor = options.dropout / (1 - options.dropout);
-    for (let place = 0; place < size; place++) {
-      const diagonal = place * size + place;
+    for (let place = 0; place < stride; place++) {
+      const diagonal = place * (stride + 1);
       shared[diagonal] = (shared[diagonal] as number) * (1 + factor) + options.lambda;
     }
-    if (size > 0) await invertPositiveDefinite(shared, size, { output: shared, compute, signal });
+    if (size > 0) await invertPositiveDefinite(shared, stride, { output: shared, compute, signal });
     context.progress(0.9, 'inverse');
     const shape = { itemCount: history.itemCount, modelRows };
     // The inverse is symmetric: row `place` holds the column of links to that item.
     const linksTo = (place: number, out: Float32Array): void => {
-      const row = shared.subarray(place * size, (place + 1) * size);
+      const row = shared.subarray(place * stride, place * stride + size);
       const diagonal = row[place] as number;
       for (let from = 0; from < size; from++) {
         const link = -(row[from] as number) / diagonal;

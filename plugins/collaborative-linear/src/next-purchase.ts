@@ -11,6 +11,7 @@ import {
 import {
   type Compute,
   gram,
+  inPlaceSize,
   invertPositiveDefinite,
   type Kernels,
   kernelsOf,
@@ -66,23 +67,29 @@ export async function fitNextPurchase(context: NextPurchaseFit): Promise<Compone
   if (size === 0 || (samples.before.rowCount === 0 && options.cooccurrence === 0)) {
     return sparseLinkState(kernels, { ...shape, modelRows: new Int32Array(0) }, options, () => undefined, signal);
   }
-  const inverse = kernels.float32(size * size);
+  const stride = inPlaceSize(size);
+  const inverse = kernels.float32(stride * stride);
   let product: Float32Array | undefined;
   try {
     const { rows, weights } = stacked(samples, matrix, options);
-    await gram(rows, { weights, output: inverse, compute, signal });
+    await gram({ ...rows, columnCount: stride }, { weights, output: inverse, compute, signal });
     context.progress(0.25, 'co-occurrence');
-    for (let place = 0; place < size; place++) inverse[place * (size + 1)] = (inverse[place * (size + 1)] as number) + options.lambda;
-    await invertPositiveDefinite(inverse, size, { output: inverse, compute, signal });
+    for (let place = 0; place < stride; place++) {
+      inverse[place * (stride + 1)] = (inverse[place * (stride + 1)] as number) + options.lambda;
+    }
+    await invertPositiveDefinite(inverse, stride, { output: inverse, compute, signal });
     context.progress(0.6, 'inverse');
     product = kernels.float32(size * size);
-    await changeProduct(kernels, compute, inverse, samples, product, signal, (share) => context.progress(0.6 + 0.3 * share, 'regression'));
+    await changeProduct(kernels, compute, { inverse, stride }, samples, product, signal, (share) =>
+      context.progress(0.6 + 0.3 * share, 'regression'),
+    );
     const links = product;
     const linksTo = (place: number, out: Float32Array): void => {
       const start = place * size;
-      const factor = (1 + (links[start + place] as number)) / (inverse[start + place] as number);
+      const row = place * stride;
+      const factor = (1 + (links[start + place] as number)) / (inverse[row + place] as number);
       for (let from = 0; from < size; from++) {
-        out[from] = (links[start + from] as number) - (inverse[start + from] as number) * factor;
+        out[from] = (links[start + from] as number) - (inverse[row + from] as number) * factor;
       }
     };
     return await sparseLinkState(kernels, shape, options, linksTo, signal);
@@ -160,7 +167,7 @@ const stripBytes = 64 * 1024 * 1024;
 async function changeProduct(
   kernels: Kernels,
   compute: Compute,
-  inverse: Float32Array,
+  { inverse, stride }: { readonly inverse: Float32Array; readonly stride: number },
   samples: WindowSamples,
   output: Float32Array,
   signal: AbortSignal,
@@ -187,7 +194,7 @@ async function changeProduct(
       const count = Math.min(width, size - begin);
       for (let row = 0; row < size; row++) {
         // P is symmetric, so a strip of its columns is read along its rows.
-        const start = row * size + begin;
+        const start = row * stride + begin;
         columns.set(inverse.subarray(start, start + count), row * count);
       }
       const ofSamples = overSamples.subarray(0, sampleCount * count);
