@@ -1,7 +1,7 @@
 import type { BlendCases } from './blend-cases.js';
 
 /** 1 / log2(place + 1) for the places 1 to k. */
-export function discountsUpTo(k: number): Float64Array {
+function discountsUpTo(k: number): Float64Array {
   return Float64Array.from({ length: k }, (_, index) => 1 / Math.log2(index + 2));
 }
 

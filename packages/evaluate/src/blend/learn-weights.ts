@@ -124,15 +124,11 @@ export async function learnWeights(cases: BlendCases, options: LearnWeightsOptio
     segmented = means[best];
   }
   const final = rounded(weights);
-  const own =
-    shrinkage === 1
-      ? []
-      : await Promise.all(
-          segments.map(async ({ bounds, members }) => {
-            const alone = (await coordinateAscent(objective, final, members, { signed, beforeStep: pause })).weights;
-            return { ...bounds, cases: members.length, weights: rounded(mixed(alone, final, shrinkage)) };
-          }),
-        );
+  const own: LearnedWeights['segments'][number][] = [];
+  for (const { bounds, members } of shrinkage === 1 ? [] : segments) {
+    const alone = (await coordinateAscent(objective, final, members, { signed, beforeStep: pause })).weights;
+    own.push({ ...bounds, cases: members.length, weights: rounded(mixed(alone, final, shrinkage)) });
+  }
   progress(1);
   return {
     weights: final,

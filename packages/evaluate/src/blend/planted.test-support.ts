@@ -10,9 +10,8 @@ import {
   type RequestView,
 } from '@recloom/plugin-api';
 
-export const day = 86_400_000;
 /** First instants of the three periods: what everybody has, what the check asks, what is learned on. */
-export const checkCutMs = Date.UTC(2024, 1, 1);
+const checkCutMs = Date.UTC(2024, 1, 1);
 export const cutMs = Date.UTC(2024, 2, 1);
 const endMs = Date.UTC(2024, 3, 1);
 
