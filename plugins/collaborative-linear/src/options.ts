@@ -42,7 +42,7 @@ const ease = {
     .max(20_000)
     .default(20_000)
     .describe(
-      'Most items that the matrix may have; above it the build stops with EASE_TOO_MANY_ITEMS. A fit needs about 12 bytes × items², and time ∝ items³. Default 20000.',
+      'Most items that the matrix may have; above it the build stops with EASE_TOO_MANY_ITEMS. A fit needs about 8 bytes × items², and time ∝ items³. Default 20000.',
     ),
   eventTypes: z
     .array(z.string().min(1))
