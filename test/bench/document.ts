@@ -48,6 +48,7 @@ export const meanings: Readonly<Record<string, string>> = {
   G2: 'what 1,000 candidates cost a linear model, a network and trees',
   G3: 'latency at half of what one process can answer, requests arriving at random and timed from when they were due',
   G4: 'exact vector search against a read of the same bytes',
+  G6: "an epoch of alternating least squares against implicit's, and its factors against implicit's exact ones",
   G7: "encoders of words and pictures against Python's onnxruntime, and int8 against float32",
   G8: "trees against onnxruntime's",
   G9: 'how long the event loop is held up while encoders are busy',

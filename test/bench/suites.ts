@@ -141,6 +141,20 @@ export const suites: readonly Suite[] = [
     run: async (options) => ({ outcomes: await (await import('./item-knn.js')).benchItemKnn(options) }),
   },
   {
+    id: 'als',
+    goals: ['G6'],
+    usual: true,
+    summary: "an epoch of alternating least squares against implicit's",
+    run: async (options) => ({ outcomes: await (await import('./als.js')).benchAls(options) }),
+  },
+  {
+    id: 'linear',
+    goals: ['EASE'],
+    usual: false,
+    summary: 'EASE on 12,101 items against numpy, time and memory; how next-purchase grows',
+    run: async (options) => ({ outcomes: await (await import('./ease.js')).benchLinear(options) }),
+  },
+  {
     id: 'data',
     goals: ['DATA'],
     usual: true,
