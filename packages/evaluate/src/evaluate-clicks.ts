@@ -50,7 +50,7 @@ interface ShownItems {
  * no probability; RECLOOM_RUN_REQUEST when it does not exist; RECLOOM_CFG_*, RECLOOM_PLG_*
  */
 export async function evaluateClicks(source: ConfigSource, dataset: Dataset, options: EvaluateClicksOptions): Promise<ClickEvaluation> {
-  const { shown, clicked, column, cutMs = defaultCutMs(dataset), untilMs, withinMs, ...openOptions } = options;
+  const { column, cutMs = defaultCutMs(dataset) } = options;
   const people = shownItems(dataset, options, cutMs);
   const train = filterDataset(dataset, { beforeMs: cutMs });
   if (train.history.eventCount === 0)
@@ -58,7 +58,7 @@ export async function evaluateClicks(source: ConfigSource, dataset: Dataset, opt
   const predictions: number[] = [];
   const labels: number[] = [];
   let notScored = 0;
-  const pipeline = await openPipeline(source, { ...openOptions, dataset: train });
+  const pipeline = await openPipeline(source, { ...options, dataset: train });
   try {
     const requests = people.map(
       ({ user }): RecommendRequest => ({

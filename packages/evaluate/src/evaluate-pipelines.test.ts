@@ -16,7 +16,12 @@ const event = (pair: string, onDay: number) => {
 
 /** Worked out by hand: items a … e cost 1 … 5; a, b, e are of category x, c and d of y; the cut is on day 10. */
 const arrays = {
-  items: [...'abcde'].map((id, place) => ({ id, title: `the ${id}`, price: place + 1, category: 'cd'.includes(id) ? 'y' : 'x' })),
+  items: ['a', 'b', 'c', 'd', 'e'].map((id, place) => ({
+    id,
+    title: `the ${id}`,
+    price: place + 1,
+    category: ['c', 'd'].includes(id) ? 'y' : 'x',
+  })),
   users: ['u1', 'u2', 'u3', 'u4'].map((id, place) => ({ id, country: place % 2 === 0 ? 'Norway' : 'Sweden' })),
   events: [...training.map((pair, place) => event(pair, 1 + place / 10)), ...test.map((pair) => event(pair, 10))],
   types: { items: { category: 'category' as const }, users: { country: 'category' as const } },

@@ -293,7 +293,6 @@ async function measurePipeline(
   before: Examples | undefined,
 ): Promise<{ readonly evaluation: PipelineEvaluation; readonly perUser: PerUser; readonly examples: Examples }> {
   const { k, questions, units, options, observer, warnings } = measurement;
-  const { at: _at, segments: _segments, observer: _observer, examples: _examples, ...openOptions } = options;
   const segments = measurement.segmentings.map((segmenting) => new SegmentMeasures(segmenting));
   let measures: CaseMeasures | undefined;
   let funnel: readonly FunnelStage[] = [];
@@ -307,7 +306,7 @@ async function measurePipeline(
     const step = questions.length === 1 ? name : `${name} (${place + 1} of ${questions.length})`;
     observer.step(`fit ${step}`, 'start');
     let started = performance.now();
-    const pipeline = await openPipeline(source, { ...openOptions, dataset: split.train });
+    const pipeline = await openPipeline(source, { ...options, dataset: split.train });
     try {
       if (split.newItems !== undefined) await pipeline.upsertItems(split.newItems);
       fit += performance.now() - started;

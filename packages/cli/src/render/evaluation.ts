@@ -56,7 +56,7 @@ function splitLines({ shop, k, split }: Evaluation, style: Style): string[] {
                 report.dropped.map(({ count, what, reason }) => `${formatCountOf(count, what.slice(0, -1))} (${reason})`).join(', '),
                 style.width,
                 '            ',
-                '  left out ',
+                '  left out  ',
               )),
         ]),
   ];
