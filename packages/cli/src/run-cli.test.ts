@@ -17,6 +17,7 @@ const commands = [
   ['explain'],
   ['inspect'],
   ['evaluate'],
+  ['tune'],
   ['blend'],
   ['export'],
   ['dev'],

@@ -8,8 +8,8 @@ import { addCommand, type CommandCall, type CommandHost, dateOption, hostOptions
 import { formatCount, formatCountOf, formatDuration } from '../render/format.js';
 import type { Style } from '../render/style.js';
 import { heading, renderTable } from '../render/table.js';
-import { printable } from '../render/text.js';
-import { UsageError, warningLines } from '../report-error.js';
+import { pad, printable, wrap } from '../render/text.js';
+import { UsageError } from '../report-error.js';
 
 interface TuneCommandOptions {
   readonly trials?: number;
@@ -131,7 +131,6 @@ export function registerTune(program: Command, host: CommandHost): void {
         `  ${here(table)}  all trials`,
         call.style.dim(`  ${formatDuration(report.milliseconds)}`),
       ]);
-      if (warnings.length > 0) call.print(['', ...warningLines(warnings, call.style)]);
     },
   });
 }
@@ -185,18 +184,27 @@ class Watch {
 
 function searchLines(about: TuneSearch, style: Style): readonly string[] {
   const { confirm } = about;
+  const line = (label: string, text: string): readonly string[] => wrap(`  ${pad(label, 12)}${text}`, style.width, ' '.repeat(14), '');
   return [
     ...heading('Search', style, `${about.metric}@${about.k} of ${about.surface}, ${formatCountOf(about.trials, 'trial')}`),
-    `  validation  ${windowText(about.window)}${about.split.summary}`,
-    `              ${formatCountOf(about.cases, 'case')}`,
-    ...(confirm === undefined ? [] : [`  confirm     ${windowText(confirm.window)}${confirm.split.summary}`]),
-    about.testFrom === undefined
-      ? '  test        was not touched: this kind of split leaves it out'
-      : `  test        was not touched: nothing from ${instant(about.testFrom)} on is used`,
+    ...line('validation', `${partText(about)}, ${formatCountOf(about.cases, 'case')}`),
+    ...(confirm === undefined ? [] : line('confirm', partText(confirm))),
+    ...line(
+      'test',
+      about.testFrom === undefined
+        ? 'was not touched: this kind of split leaves it out'
+        : `was not touched: nothing from ${instant(about.testFrom)} on is used`,
+    ),
     ...(about.resumed === 0
       ? []
       : [`  ${style.cyan(`goes on where it stopped: ${formatCountOf(about.resumed, 'trial')} of the journal`)}`]),
+    '',
   ];
+}
+
+/** A window says all of a temporal split; others are told in a sentence. */
+function partText({ window, split }: Pick<TuneSearch, 'window' | 'split'>): string {
+  return window.from === undefined ? split.summary.replace(/\.$/, '') : `${instant(window.from)} to ${instant(window.until ?? '')}`;
 }
 
 function reportLines(report: TuneReport, style: Style): readonly string[] {
@@ -235,7 +243,8 @@ function reportLines(report: TuneReport, style: Style): readonly string[] {
         changes.map(({ name, from, to, gain }) => [printable(name), value(from), value(to), gain === undefined ? '–' : figure(gain)]),
         { style },
       ),
-      style.dim('  gain: what the best loses when this option alone is put back'),
+      style.dim(`  gain: what the best loses when this option alone is put back. It comes from trial ${report.bestTrial + 1},`),
+      style.dim('  where what did not pay was put back.'),
     );
   }
   const best = report.done
@@ -301,10 +310,6 @@ function shortName(name: string): string {
 
 function value(of: string | number | boolean | null | undefined): string {
   return of === undefined || of === null ? 'not set' : printable(String(of));
-}
-
-function windowText({ from, until }: TuneSearch['window']): string {
-  return from === undefined ? '' : `${instant(from)} to ${until === undefined ? 'the end' : instant(until)}. `;
 }
 
 function instant(text: string): string {

@@ -20,7 +20,7 @@ const record = (number: number): JournalRecord => ({
   cases: 3,
   milliseconds: 5,
 });
-const quiet = { fresh: false, warn: () => {} };
+const quiet = { fresh: false, warn: (_: Warning): void => {} };
 
 async function written(count: number): Promise<string> {
   const journal = await Journal.open(folder, key, 'a'.repeat(64), quiet);

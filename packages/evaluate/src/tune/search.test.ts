@@ -97,6 +97,27 @@ describe('proposePoint', () => {
     expect(tried).toHaveLength(13);
   });
 
+  it('looks near a start with every other random point', () => {
+    const domains = [range(0, 1), range(1, 10_000, { scale: 'log' })];
+    const start: Point = [0.9, 10];
+    const distances = { near: 0, uniform: 0 };
+    for (let seed = 0; seed < 200; seed++) {
+      for (const [kind, count] of [
+        ['near', 2],
+        ['uniform', 3],
+      ] as const) {
+        const tried: TriedPoint[] = Array.from({ length: count }, (_, place) => ({ point: [place / 100, 1 + place], value: 0 }));
+        const [first, second] = proposePoint(domains, tried, seed, { start }) as [number, number];
+        distances[kind] += Math.abs(first - 0.9) + Math.abs(Math.log10(second) - 1) / 4;
+      }
+    }
+    // Means by hand: near at most 2 · √(2 / π) / 8 = .199; uniform (.9² + .1²) / 2 + (.25² + .75²) / 2 = .7225.
+    expect(distances.near / 200).toBeLessThan(0.25);
+    expect(distances.uniform / 200).toBeGreaterThan(0.6);
+    // A start that is no point of the space is none to be near to.
+    expect(proposePoint(domains, [], 1, { start: [undefined, 0.5] })).toHaveLength(2);
+  });
+
   it('goes on when every point tried so far failed', () => {
     const tried: TriedPoint[] = Array.from({ length: 15 }, (_, place) => ({ point: [place / 20], value: undefined }));
     expect(proposePoint([range(0, 1)], tried, 1)?.[0]).toBeTypeOf('number');

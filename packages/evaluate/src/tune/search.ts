@@ -12,6 +12,8 @@ export interface TriedPoint {
 }
 
 export interface SearchOptions {
+  /** A point that is good already: every other of the random points is drawn near it. */
+  readonly start?: Point;
   /** Points drawn at random before the model begins; default 10. */
   readonly randomPoints?: number;
   /** Draws of which the most promising is proposed, per parameter; default 24. */
@@ -40,7 +42,12 @@ export function proposePoint(
   if (sizeOf(domains) <= countInside(domains, tried)) return undefined;
   const scales = domains.map(scaleOf);
   const uniform = (): Point => scales.map((scale) => scale.fromAxis(drawUniform(scale.axis, random)));
-  if (tried.length < (options.randomPoints ?? 10)) return firstNew(uniform, known) ?? firstUntried(domains, known);
+  if (tried.length < (options.randomPoints ?? 10)) {
+    const { start } = options;
+    const near = (): Point => scales.map((scale, place) => scale.fromAxis(drawNear(scale.axis, scale.toAxis(start?.[place]), random)));
+    const draw = start !== undefined && tried.length % 2 === 0 ? near : uniform;
+    return firstNew(draw, known) ?? firstNew(uniform, known) ?? firstUntried(domains, known);
+  }
   const { good, bad } = part(tried);
   const axes = scales.map((scale, place) => {
     const on = (points: readonly TriedPoint[]): number[] =>
@@ -189,6 +196,20 @@ function rounded(value: number, range: number, log: boolean): number {
   if (log) return Number(value.toPrecision(4));
   const digits = Math.max(0, Math.min(15, 4 - Math.ceil(Math.log10(range))));
   return Number(value.toFixed(digits));
+}
+
+/** Share of a range that is the standard deviation of draws near a start. */
+const nearWidth = 1 / 8;
+
+/** A place near another: a normal an eighth of the range wide, cut off at the ends; of a set, the same place two times in three. */
+function drawNear(axis: Axis, at: number | undefined, random: RandomStream): number {
+  if (at === undefined) return drawUniform(axis, random);
+  if (axis.kind === 'set') return random.next() < 2 / 3 ? at : random.integer(axis.size);
+  for (;;) {
+    const place = at + (axis.high - axis.low) * nearWidth * random.normal();
+    if (place >= axis.low && place < axis.high)
+      return axis.whole ? Math.min(axis.high - 0.5, Math.max(axis.low + 0.5, Math.round(place))) : place;
+  }
 }
 
 function drawUniform(axis: Axis, random: RandomStream): number {

@@ -7,6 +7,7 @@ import {
   type PluginDefinition,
   perRequest,
   type RequestView,
+  readTensor,
   recloomError,
   type SchemaIssue,
   tensor,
@@ -121,7 +122,7 @@ export function tunePlugin(seen: Seen): PluginDefinition {
       return { settings: tensor(Float64Array.of(options.shift, options.pull, options.mode === 'far' ? -1 : 1)) };
     },
     create({ state, items }) {
-      const [shift = 0, pull = 0, sign = 1] = state['settings']?.data as Float64Array;
+      const [shift = 0, pull = 0, sign = 1] = readTensor(state, 'settings', Float64Array);
       return {
         propose: perRequest((request: RequestView) => {
           const last = request.history.items[request.history.length - 1] ?? 0;
@@ -149,10 +150,10 @@ export function tunePlugin(seen: Seen): PluginDefinition {
       return { ones: tensor(new Float32Array(history.itemCount).fill(1)) };
     },
     create({ state }) {
-      const ones = state['ones']?.data as Float32Array;
+      const ones = readTensor(state, 'ones', Float32Array);
       return {
         score(batch, out) {
-          for (let row = 0; row < out.length; row++) out[row] = ones[batch.items[row] as number] ?? 0;
+          for (let row = 0; row < out.length; row++) out[row] = ones[batch.rows[row] as number] ?? 0;
         },
       };
     },

@@ -94,7 +94,7 @@ describe('tune', () => {
     expect(report.done).toHaveLength(3);
   });
 
-  it('stops trials that cannot win, and stopping changes nothing about the best', async () => {
+  it('stops only trials that could not have won, with an estimate near what they are worth', async () => {
     const report = await search({ trials: 30 });
     const stopped = report.done.filter((trial) => trial.stopped);
     expect(stopped.length).toBeGreaterThan(3);
@@ -102,6 +102,15 @@ describe('tune', () => {
       expect(trial.cases).toBe(200);
       expect(trial.isBest).toBe(false);
       expect(trial.value).toBeLessThan(report.best);
+    }
+    for (const { values, value } of stopped.slice(0, 4)) {
+      const { components, ...rest } = tuneConfig({ trials: 1 });
+      const jump = { use: 'tuned/jump', with: { shift: values['jump.shift'], pull: values['jump.pull'] } };
+      const config = { ...rest, components: { ...(components as object), jump } };
+      const whole = await tune(config, data, { plugins: [tunePlugin(nothingSeen())] });
+      expect(whole.done[0]).toMatchObject({ cases: 240, stopped: false });
+      expect(whole.start).toBeLessThan(report.best);
+      expect(Math.abs(whole.start - (value as number))).toBeLessThan(0.05);
     }
   });
 

@@ -26,6 +26,9 @@ import { type ConfigPatch, keepsSources, patchOf, trialConfig } from './patch.js
 import { createExam, type Exam, type Score, scoreConfig } from './score-config.js';
 import { keyOf, type Point, proposePoint, type TriedPoint } from './search.js';
 
+/** To be raised when the same history leads to other points, so that a journal of before is not gone on with. */
+const searchVersion = 1;
+
 /** Version of the document that `recloom tune --json` prints. */
 export const tuneFormat = 'recloom-tune/1';
 
@@ -260,7 +263,7 @@ class Runner {
     let start: Best | undefined;
     let ended: Found['ended'] = 'trials';
     for (let number = 0; number < this.trials; number++) {
-      const point = number === 0 ? this.#start : proposePoint(domains, tried, search.config.seed);
+      const point = number === 0 ? this.#start : proposePoint(domains, tried, search.config.seed, { start: this.#start });
       if (point === undefined) {
         ended = 'exhausted';
         break;
@@ -497,7 +500,7 @@ function journalKey(
     config,
     data: data.hash,
     measure: hash([metric, k, surface, purposes, split, confirm ?? null, testMs ?? null]),
-    space: hash([seed, parameters.map(({ name, domain, expression }) => [name, domain, expression?.template ?? null])]),
+    space: hash([searchVersion, seed, parameters.map(({ name, domain, expression }) => [name, domain, expression?.template ?? null])]),
   };
 }
 
