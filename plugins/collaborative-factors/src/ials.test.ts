@@ -347,7 +347,10 @@ describe('ials', () => {
 
   it('warns of unknown event types and of people cut short', async () => {
     const host = createTestHost();
-    await host.fit(ials, { shop, options: { ...plain, eventTypes: [shop.history.typeNames[0] as string, 'purhcase'], maximumUserItems: 3 } });
+    await host.fit(ials, {
+      shop,
+      options: { ...plain, eventTypes: [shop.history.typeNames[0] as string, 'purhcase'], maximumUserItems: 3 },
+    });
     expect(host.warnings.map(({ code }) => code).sort()).toEqual(['IALS_EVENT_TYPE_UNKNOWN', 'IALS_USERS_CUT']);
   });
 
