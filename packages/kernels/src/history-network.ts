@@ -23,6 +23,8 @@ export interface HistoryNetworkOptions {
   /** Share of a history's events, and of the hidden values, that each example does without; in [0, 1). */
   readonly eventDropout: number;
   readonly dropout: number;
+  /** Share of an item's first vector (by squared length) that comes from its attributes, in [0, 1]; 0 without attributes. Default 0.8. */
+  readonly attributeShare?: number | undefined;
   /** First weight of an event of age a (the newest: 0), `initialDecay`^a, and first factor of the cosines. */
   readonly initialDecay: number;
   readonly initialScale: number;
@@ -139,9 +141,11 @@ export class HistoryNetwork {
       this.#filterGradients = float32(Math.ceil(batch / examplesPerTask) * positions * width);
       this.#gradients = float32(mostTouched * width);
       this.#attributeWorkspace = this.#staging.take(width * 4 * attributeTasks);
+      const share = attributes === undefined ? 0 : (options.attributeShare ?? 0.8);
       // Rows outside the pool start, and stay, at what their attributes give them.
-      for (const row of this.#pool) fillRandomly(this.#embeddings.subarray(row * width, (row + 1) * width), width ** -0.5, random);
-      fillRandomly(this.#attributeVectors, 0.5 * width ** -0.5, random);
+      for (const row of this.#pool)
+        fillRandomly(this.#embeddings.subarray(row * width, (row + 1) * width), Math.sqrt((1 - share) / width), random);
+      fillRandomly(this.#attributeVectors, Math.sqrt(share / width), random);
       for (let index = 0; index < this.#filter.length; index++) this.#filter[index] = options.initialDecay ** Math.floor(index / width);
       this.#writeBlock(mostTouched);
     } catch (error) {
@@ -468,6 +472,8 @@ function requireOptions(options: HistoryNetworkOptions): void {
   }
   requireShape(width % 8 === 0, () => `The width ${width} is not a multiple of 8.`);
   requireShape(initialScale > 0 && learningRate > 0, 'The scale and the learning rate must be positive.');
+  const { attributeShare = 0 } = options;
+  requireShape(attributeShare >= 0 && attributeShare <= 1, () => `A share of ${attributeShare} is not in [0, 1].`);
   for (const share of [options.eventDropout, options.dropout]) {
     requireShape(share >= 0 && share < 1, () => `A dropout of ${share} is not in [0, 1).`);
   }

@@ -79,6 +79,7 @@ export async function fitNetwork(context: NetworkFit): Promise<ComponentState> {
     learningRate: options.learningRate,
     eventDropout: options.eventDropout,
     dropout: options.dropout,
+    attributeShare: options.attributeShare,
     initialDecay: options.initialDecay,
     initialScale: options.initialScale,
     random,
@@ -162,7 +163,7 @@ function examplesOf({ length, items, visits }: Sequences, without: ReadonlySet<n
   return { items: items.subarray(0, length), places: Int32Array.from(places), lengths: Int32Array.from(lengths) };
 }
 
-/** Items x values of all fields, each value of an item counting 1 / sqrt(values of the item); undefined without fields. */
+/** Items x values of all fields, a value counting by its rarity log(items / items that have it), each item's to length 1; undefined without values. */
 function attributesOf(fields: readonly FieldInput[] | undefined, itemCount: number): SparseMatrix | undefined {
   const rows: number[] = [];
   const columns: number[] = [];
@@ -184,9 +185,15 @@ function attributesOf(fields: readonly FieldInput[] | undefined, itemCount: numb
     width += column.categories.length;
   }
   if (rows.length === 0) return undefined;
-  const counts = new Float64Array(itemCount);
-  for (const row of rows) counts[row] = (counts[row] as number) + 1;
-  const weights = Float32Array.from(rows, (row) => (counts[row] as number) ** -0.5);
+  const items = new Float64Array(width);
+  for (const column of columns) items[column] = (items[column] as number) + 1;
+  // A value that all items have says next to nothing, but an item that has no other keeps a direction.
+  const rarity = items.map((count) => Math.log(itemCount / count) + 0.01);
+  const squares = new Float64Array(itemCount);
+  rows.forEach((row, entry) => {
+    squares[row] = (squares[row] as number) + (rarity[columns[entry] as number] as number) ** 2;
+  });
+  const weights = Float32Array.from(rows, (row, entry) => (rarity[columns[entry] as number] as number) / Math.sqrt(squares[row] as number));
   return sparseMatrixFromEntries(itemCount, width, Int32Array.from(rows), Int32Array.from(columns), weights);
 }
 

@@ -130,6 +130,14 @@ export const networkOptions = z.strictObject({
     .default(0.2)
     .describe('Share of the events that each example does without while learning. Default 0.2.'),
   dropout: z.number().min(0).max(0.95).default(0.3).describe("Share of the history's numbers that each example does without. Default 0.3."),
+  attributeShare: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.8)
+    .describe(
+      "With attributes: the share of an item's first vector (by squared length) that they make up; what it turns into is learned. Default 0.8.",
+    ),
   initialDecay: z
     .number()
     .positive()
