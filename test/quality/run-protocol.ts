@@ -199,15 +199,22 @@ function compare(
   popularity: Float64Array,
   challengers: readonly { readonly name: string; readonly values: Float64Array }[],
 ): readonly Compared[] {
-  const paired = (name: string, what: string, kind: Compared['kind'], theirs: Float64Array): Compared => ({
-    name,
-    what,
-    kind,
-    figure: meanOf(theirs).mean,
-    difference: ours.mean - meanOf(theirs).mean,
-    interval: pairedBootstrap(ours.averaged, theirs, { rounds: roundsFor(ours.averaged) }),
-    pValue: pairedRandomisationTest(ours.averaged, theirs),
-  });
+  const paired = (name: string, what: string, kind: Compared['kind'], measured: Float64Array): Compared => {
+    // Sums of the same gains in another order differ in their last digit, all to one side: that is no difference.
+    const theirs = measured.map((value, index) => {
+      const own = ours.averaged[index] as number;
+      return Math.abs(value - own) < 1e-9 ? own : value;
+    });
+    return {
+      name,
+      what,
+      kind,
+      figure: meanOf(theirs).mean,
+      difference: ours.mean - meanOf(theirs).mean,
+      interval: pairedBootstrap(ours.averaged, theirs, { rounds: roundsFor(ours.averaged) }),
+      pValue: pairedRandomisationTest(ours.averaged, theirs),
+    };
+  };
   const rows = [
     ...goal.peers.map((peer): Compared => {
       if (peer.kind === 'popularity') return paired(peer.name, peer.options, peer.kind, popularity);
