@@ -161,15 +161,17 @@ async function chooseNormalisations(
 ): Promise<ChosenWays> {
   const { signed, pause, progress } = options;
   const [first, ...others] = options.normalisations as readonly [BlendNormalisation, ...BlendNormalisation[]];
-  const ascend = async (way: BlendNormalisation, start: Float64Array): Promise<ChosenWays> => {
+  // Each from equal weights: those that suit one way to normalise lie far from what suits another.
+  const equal = new Float64Array(width).fill(1);
+  const ascend = async (way: BlendNormalisation): Promise<ChosenWays> => {
     const ways = new Array<BlendNormalisation>(width).fill(way);
     const objective = objectiveOf(columnsOf(ways));
-    const { weights } = await coordinateAscent(objective, start, all, { signed, beforeStep: pause });
+    const { weights } = await coordinateAscent(objective, equal, all, { signed, beforeStep: pause });
     return { ways, weights, perCase: objective.perCase(weights, all) };
   };
-  let best = await ascend(first, new Float64Array(width).fill(1));
+  let best = await ascend(first);
   for (const [place, way] of others.entries()) {
-    const found = await ascend(way, best.weights);
+    const found = await ascend(way);
     if (clearlyBetter(found.perCase, best.perCase)) best = found;
     progress((0.2 * (place + 1)) / others.length);
   }
