@@ -134,6 +134,23 @@ describe('network', () => {
     await blind.dispose();
   });
 
+  it('without epochs, compares attributes by their rarity', async () => {
+    // Item 0 has the rare a and the frequent z; 1 shares the rare one, 2 the frequent one, 3 nothing.
+    const tags = [['a', 'z'], ['a'], ['z'], ['b'], ['z'], ['z']];
+    const shop = shopOf([[0, 1, 2, 3, 4, 5]], 6, { tags: listColumn(tags) });
+    const options = { epochs: 0, attributeShare: 1, width: 512, initialDecay: 0.5, initialScale: 1 };
+    const component = await openComponent<Network>(network, { shop, options, inputs: { attributes: ['item.tags'] } });
+    const out = new Float32Array(5);
+    const batch = candidateBatch({ rows: [[1, 2, 3, 4, 5]], requests: [requestView({ history: [{ item: 0, timeMs: 1 }] })] });
+    await component.score(batch, out, signal);
+    // Rarity log(items / items that have it) + 0.01, the vector of item 0 to length 1; projections of 512 numbers err by about 1 / 22.
+    const [a, z] = [Math.log(6 / 2) + 0.01, Math.log(6 / 4) + 0.01];
+    const expected = [a / Math.hypot(a, z), z / Math.hypot(a, z), 0];
+    expected.forEach((value, place) => expect(Math.abs((out[place] as number) - value)).toBeLessThan(0.15));
+    expect(out[1]).toBe(out[3]);
+    await component.dispose();
+  });
+
   it('keeps the epoch that foretells held-out last events best, and stops when none comes after it', async () => {
     const shop = syntheticShop();
     const host = createTestHost({ shop });
@@ -246,7 +263,7 @@ describe('network', () => {
     const stopped = host.fit(network, { signal: controller.signal, options: { epochs: 500, validationUsers: 0, width: 128 } });
     await expect(stopped).rejects.toThrow('enough');
     expect(kernelsOf(compute).bytesInUse).toBe(before);
-    for (const raw of [{ factors: 8 }, { width: 12 }, { epochs: 0 }, { dropout: 1 }]) {
+    for (const raw of [{ factors: 8 }, { width: 12 }, { epochs: -1 }, { dropout: 1 }]) {
       await expect(validateOptions(network, raw)).rejects.toSatisfy((error) => isRecloomError(error) && error.code === 'RECLOOM_CFG_TYPE');
     }
   });

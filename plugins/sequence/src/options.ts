@@ -100,7 +100,14 @@ export type TransitionsOptions = z.output<typeof transitionsOptions>;
 export const networkOptions = z.strictObject({
   width: z.int().min(8).max(512).multipleOf(8).default(64).describe('Numbers per vector, a multiple of 8. Default 64.'),
   positions: z.int().min(1).max(200).default(20).describe('Newest events of a history that count. Default 20.'),
-  epochs: z.int().min(1).max(500).default(20).describe('Most passes over the data. Default 20.'),
+  epochs: z
+    .int()
+    .min(0)
+    .max(500)
+    .default(20)
+    .describe(
+      'Most passes over the data. 0 learns nothing: with `attributeShare: 1` the scores are then cosines of the attributes, by random projection to `width` numbers. Default 20.',
+    ),
   validationUsers: z
     .int()
     .min(0)
