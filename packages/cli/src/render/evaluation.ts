@@ -20,7 +20,7 @@ export function evaluationLines(evaluation: Evaluation, style: Style): string[] 
 }
 
 /** `.1312`; figures are read with four decimals and no zero before the point. */
-export function formatFigure(value: number): string {
+function formatFigure(value: number): string {
   return value.toFixed(4).replace(/^(-?)0\./, '$1.');
 }
 
@@ -288,7 +288,7 @@ function differenceLines({ comparisons, k }: Evaluation, style: Style): string[]
 }
 
 /** What the comparisons come to, a sentence each; those among the pipelines last, since they are what was asked. */
-export function verdictLines({ comparisons, k }: Evaluation, style: Style): string[] {
+function verdictLines({ comparisons, k }: Evaluation, style: Style): string[] {
   const lines = comparisons
     .filter(({ metric }) => metric === 'ndcg')
     .flatMap(({ challenger, baseline, difference, adjustedPValue, significant }) => {

@@ -186,4 +186,21 @@ describe('scoreCandidates', () => {
     expect(plain(second)['score.popular']).toEqual([3, 1, 2, 0]);
     await pipeline.close();
   });
+
+  it('unfiltered: what the sources propose, with nothing taken out and nothing filled up', async () => {
+    const pipeline = await open({
+      sources: { mine: 10, popular: { limit: 10, fallback: true } },
+      filters: ['seen'],
+      limits: { candidates: 1 },
+    });
+    const request = { user: 'u1', exclude: ['a'], filter: 'item.fresh' };
+    const ids = async (options: ScoreCandidatesOptions): Promise<readonly string[]> => {
+      const [first] = await all(pipeline, [request], options);
+      return [...(first?.candidates?.ids ?? [])].sort();
+    };
+    // u1 has a, b and c: the source `mine` proposes these, the filter takes them out, and the fallback offers d, which is not fresh.
+    expect(await ids({ unfiltered: true })).toEqual(['a', 'b', 'c']);
+    expect(await ids({})).toEqual([]);
+    await pipeline.close();
+  });
 });
