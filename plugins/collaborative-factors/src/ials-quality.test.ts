@@ -65,7 +65,7 @@ async function ndcgOf(options: Readonly<Record<string, unknown>>): Promise<numbe
     total += gain / ideal;
     cases++;
   }
-  component.dispose();
+  await component.dispose();
   return total / cases;
 }
 

@@ -7,7 +7,9 @@ import {
   type FeatureExtractor,
   type Inspectable,
   isRecloomError,
+  readTensor,
   type Scorer,
+  type Tensor,
 } from '@recloom/plugin-api';
 import {
   candidateBatch,
@@ -60,11 +62,11 @@ interface Model {
 }
 
 function modelOf(state: ComponentState): Model {
-  const [count, width] = state['factors']?.shape as [number, number];
-  const data = state['factors']?.data as Float32Array;
+  const [, width] = (state['factors'] as Tensor).shape as [number, number];
+  const data = readTensor(state, 'factors', Float32Array);
   return {
-    rows: [...(state['modelRows']?.data as Int32Array)],
-    factors: Array.from({ length: count }, (_, row) => [...data.subarray(row * width, (row + 1) * width)]),
+    rows: [...readTensor(state, 'modelRows', Int32Array)],
+    factors: Array.from({ length: data.length / width }, (_, row) => [...data.subarray(row * width, (row + 1) * width)]),
   };
 }
 
@@ -136,7 +138,7 @@ describe('ials', () => {
     const scores = await scoresOf(component, { history: [{ item: 0 }, { item: 5 }, { item: 0 }] }, [...all, 99]);
     modelOf(state).factors.forEach((factor, row) => expect(scores[row], `item ${row}`).toBeCloseTo(product(person, factor), 3));
     expect(scores[9]).toBe(0);
-    component.dispose();
+    await component.dispose();
   });
 
   it('tells two tastes apart, for people, guests and item pages', async () => {
@@ -151,7 +153,7 @@ describe('ials', () => {
     expect(listOf(1)).toEqual([]);
     expect(listOf(2)).not.toContain(5);
     expect(listOf(2).slice(0, 3)).toEqual(expect.arrayContaining([4, 6]));
-    component.dispose();
+    await component.dispose();
   });
 
   it('weighs the history by age as the fit does, in its true scale', async () => {
@@ -179,7 +181,7 @@ describe('ials', () => {
     );
     const scores = await scoresOf(component, request, all);
     modelOf(state).factors.forEach((factor, row) => expect(scores[row]).toBeCloseTo(product(person, factor), 3));
-    component.dispose();
+    await component.dispose();
     const own = await openComponent<Ials>(ials, { shop, options: { ...options, historyRecencyDays: 1e9, historyRecencyFloor: 0 } });
     const ageless = personOf(
       modelOf(state),
@@ -192,7 +194,7 @@ describe('ials', () => {
     (await scoresOf(own, request, all)).forEach((score, row) =>
       expect(score).toBeCloseTo(product(ageless, modelOf(state).factors[row] as number[]), 3),
     );
-    own.dispose();
+    await own.dispose();
   });
 
   it('learns what weights, sums and recency say', async () => {
@@ -237,7 +239,7 @@ describe('ials', () => {
     expect(component.reasons(requestView(), Int32Array.of(2))).toEqual([undefined]);
     // An item is no reason for itself.
     expect(component.reasons(requestView({ items: [4] }), Int32Array.of(4))).toEqual([undefined]);
-    component.dispose();
+    await component.dispose();
   });
 
   it('hides what the request names, what is not eligible and, when told, the history', async () => {
@@ -252,7 +254,7 @@ describe('ials', () => {
     eligible[3] = 0;
     expect((await component.propose(requestBatch([request], { eligible }), 9)).rows).not.toContain(3);
     expect(await component.propose(requestBatch([request]), 9)).toEqual(free);
-    component.dispose();
+    await component.dispose();
   });
 
   it('gives items vectors whose products are those of the factors, none to items it does not know', async () => {
@@ -269,7 +271,7 @@ describe('ials', () => {
     const inspected = component.inspectItem(0) as { readonly similarItems: readonly { readonly item: string }[] };
     expect(['i1', 'i2', 'i3', 'i7']).toContain(inspected.similarItems[0]?.item);
     expect(component.inspectItem(8)).toEqual({ learned: false });
-    component.dispose();
+    await component.dispose();
   });
 
   it('gives a batch what it gives each request, scores what it proposes, and the same bytes on two threads', async () => {
@@ -293,7 +295,7 @@ describe('ials', () => {
           expect(out).toEqual(alone.scores);
         }
         expect(together.rows.length).toBeGreaterThan(200);
-        component.dispose();
+        await component.dispose();
       }
     } finally {
       await pool.close();
@@ -322,7 +324,7 @@ describe('ials', () => {
       const seen = new Set<number>(events.filter((event) => !('weight' in event) || event.weight > 0).map(({ item }) => item));
       for (const row of rows) expect(seen.size === 0 || [0, 1, 2].includes(row)).toBe(true);
       if (events.length === 0) expect(rows.length).toBe(0);
-      component.dispose();
+      await component.dispose();
     }
   });
 
@@ -330,7 +332,7 @@ describe('ials', () => {
     const component = await openComponent<Ials>(ials, { shop, options: plain });
     const { rows } = await component.propose(requestBatch([{ items: [7] }, { history: [{ item: 7 }] }]), 1);
     expect(rows[1]).toBe(7);
-    component.dispose();
+    await component.dispose();
   });
 
   it('keeps nothing when the factors run away', async () => {
@@ -342,7 +344,7 @@ describe('ials', () => {
     // A history that float32 cannot hold says nothing.
     const component = await openComponent<Ials>(ials, { shop, options: { ...plain, useWeights: true, alpha: 1000 } });
     expect(await scoresOf(component, { history: [{ item: 1, weight: 2e38 }] }, [0, 1])).toEqual([0, 0]);
-    component.dispose();
+    await component.dispose();
   });
 
   it('warns of unknown event types and of people cut short', async () => {
@@ -366,8 +368,8 @@ describe('ials', () => {
     const before = kernelsOf(compute).bytesInUse;
     const component = await host.open<Ials>(ials, {});
     expect(kernelsOf(compute).bytesInUse).toBeGreaterThan(before);
-    component.dispose();
-    component.dispose();
+    await component.dispose();
+    await component.dispose();
     expect(kernelsOf(compute).bytesInUse).toBe(before);
     await expect(host.fit(ials, { signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
     expect(kernelsOf(compute).bytesInUse).toBe(before);
