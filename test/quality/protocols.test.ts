@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { validatePipeline } from '@recloom/core';
+import { datasetFromArrays, validatePipeline } from '@recloom/core';
 import { meanOf } from '@recloom/evaluate';
 import { describe, expect, it } from 'vitest';
 import { root } from '../bench/online-retail.js';
@@ -38,6 +38,38 @@ describe('protocols of recommendation quality', () => {
         if (peer.kind === 'library' && peer.testB !== undefined) expect(peer.testB).toBeLessThan(goal.aim);
       }
     }
+  });
+
+  it('asks with what came after the fit, and never counts a masked item', async () => {
+    // Everybody goes a → b and c → d. The last user was fitted with `a` alone and took `c` afterwards: then `d` comes next.
+    const day = (number: number): number => Date.UTC(2020, 0, number);
+    const others = ['u1', 'u2', 'u3', 'u4'];
+    const train = datasetFromArrays({
+      events: [
+        ...others.flatMap((user, index) =>
+          (index % 2 === 0 ? ['a', 'b'] : ['c', 'd']).map((item, place) => ({ user, item, timeMs: day(1 + place) })),
+        ),
+        { user: 'u5', item: 'a', timeMs: day(1) },
+      ],
+    });
+    const split = (known: readonly string[], after: ProtocolSplit['after']): ProtocolSplit => ({
+      train,
+      cutMs: day(9),
+      cases: [{ user: 'u5', known, relevant: ['d'] }],
+      report: { trainUsers: 5, trainItems: 4, trainPairs: 9, testUsers: 1, testPairs: 1, droppedItems: 0, droppedUsers: 0, dropped: [] },
+      after,
+    });
+    const file = join(pipelines, 'reference/q3-transitions.yaml');
+    const before = await measurePipeline(file, split(['a'], []), { k: 1 });
+    expect([...before.ndcg]).toEqual([0]);
+    const after = await measurePipeline(file, split(['a', 'c'], [{ user: 'u5', item: 'c', time: day(5) }]), { k: 1 });
+    expect([...after.ndcg]).toEqual([1]);
+    expect(after.candidates.least).toBe(2);
+    const served = await measurePipeline(file, split(['a', 'b', 'c'], []), { k: 1, served: true });
+    expect([...served.recall]).toEqual([1]);
+    expect(served.ceiling).toBe(1);
+    // Of the two that most users have, `a` is masked: the other one is no right answer.
+    expect([...(await measurePopularity(split(['a'], []), 1)).ndcg]).toEqual([0]);
   });
 
   whereData('q2', 'Q2: the counts, and nothing of valid or test in what is fitted', async () => {
