@@ -184,7 +184,7 @@ class Watch {
 
 function searchLines(about: TuneSearch, style: Style): readonly string[] {
   const { confirm } = about;
-  const line = (label: string, text: string): readonly string[] => wrap(`  ${pad(label, 12)}${text}`, style.width, ' '.repeat(14), '');
+  const line = (label: string, text: string): readonly string[] => wrap(text, style.width, ' '.repeat(14), `  ${pad(label, 12)}`);
   return [
     ...heading('Search', style, `${about.metric}@${about.k} of ${about.surface}, ${formatCountOf(about.trials, 'trial')}`),
     ...line('validation', `${partText(about)}, ${formatCountOf(about.cases, 'case')}`),
