@@ -86,18 +86,20 @@ export async function filter(run: RunContext, set: CandidateSet, states: readonl
 }
 
 function removeExcluded(run: RunContext, set: CandidateSet, states: readonly RequestState[]): void {
-  const removed = set.removed.subarray(0, set.count);
-  let any = false;
+  if (states.every(({ excluded }) => excluded.length === 0)) return;
+  const { rows } = set;
+  const removed = set.removed.subarray(0, set.count).fill(0);
+  // A byte per item, for all requests in turn: asked for each candidate, which may be the whole catalogue.
+  const isExcluded = new Uint8Array(run.engine.items.rowCount);
   for (let index = 0; index < states.length; index++) {
     const { excluded } = states[index] as RequestState;
     if (excluded.length === 0) continue;
-    if (!any) removed.fill(0);
-    any = true;
-    const rows = new Set(excluded);
-    for (let at = set.offsets[index] as number; at < (set.offsets[index + 1] as number); at++)
-      if (rows.has(set.rows[at] as number)) removed[at] = 1;
+    for (const row of excluded) isExcluded[row] = 1;
+    const end = set.offsets[index + 1] as number;
+    for (let at = set.offsets[index] as number; at < end; at++) removed[at] = isExcluded[rows[at] as number] as number;
+    for (const row of excluded) isExcluded[row] = 0;
   }
-  if (any) applyRemoval(run, set, states, 'request.exclude', ['excluded']);
+  applyRemoval(run, set, states, 'request.exclude', ['excluded']);
 }
 
 function applyRequestFilter(run: RunContext, set: CandidateSet, states: readonly RequestState[], state: RequestState): void {
