@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { loadConfig, type PipelineConfig } from '@recloom/core';
 import { recloomError } from '@recloom/plugin-api';
 import type { FileProfile, ShopGuess, ShopRole } from '@recloom/plugin-data-duckdb';
-import { presetPath } from '@recloom/presets';
-import { Document, isMap, isPair, isScalar, isSeq, parse, type Scalar, visit, type YAMLMap } from 'yaml';
+import { type PresetName, presetPath } from '@recloom/presets';
+import { Document, isMap, isPair, isScalar, isSeq, type Scalar, visit, type YAMLMap } from 'yaml';
 import { UsageError } from './report-error.js';
 
 /** A file and what was made of it. */
@@ -31,21 +31,15 @@ export interface ShopConfig {
 /** Data that ended longer ago than this are replayed as of their last event. */
 const oldAfterMs = 30 * 86_400_000;
 
-/** What of a preset's file matters here. */
-interface Preset {
-  readonly components: Readonly<Record<string, { readonly use: string }>>;
-  readonly surfaces: Readonly<
-    Record<
-      string,
-      {
-        readonly sources?: Readonly<Record<string, unknown>>;
-        readonly filters?: readonly string[];
-        readonly scorers?: readonly string[];
-        readonly rankers?: readonly string[];
-        readonly attributes?: readonly string[];
-      }
-    >
-  >;
+/** What of a preset matters here, with what it is based on. */
+type Preset = Pick<PipelineConfig, 'components' | 'surfaces'>;
+
+async function readPreset(name: PresetName): Promise<Preset> {
+  const { config } = await loadConfig(
+    { format: '1.0', name, base: `recloom:${name}`, data: {} },
+    { presetPaths: (preset) => presetPath(preset as PresetName) },
+  );
+  return config;
 }
 
 /** Plugins whose components learn from events, from whose events, and from the words of items. */
@@ -59,7 +53,7 @@ const learnsFromWords = /^(text-|vector-search\/|keyword-search\/|ranker-diversi
  *
  * @throws UsageError when no column can be the item, or a file is given where another kind is needed
  */
-export function writeShopConfig(input: ShopConfigInput): ShopConfig {
+export async function writeShopConfig(input: ShopConfigInput): Promise<ShopConfig> {
   const { main, catalogue } = input;
   if (main.guess.rows === 'unknown') {
     const names = main.profile.columns.map((column) => column.name).join(', ');
@@ -108,7 +102,7 @@ export function writeShopConfig(input: ShopConfigInput): ShopConfig {
     data['now'] = 'data';
     notes.push('The data end some time ago: `now: data` takes their last event for now. Remove it when fresh data arrive.');
   }
-  const preset = parse(readFileSync(presetPath('shop'), 'utf8')) as Preset;
+  const preset = await readPreset('shop');
   const components: Record<string, unknown> = {};
   const surfaces: Record<string, unknown> = {};
   const gone = new Set<string>();
@@ -163,7 +157,7 @@ function surfaceFor(
   attributes: readonly string[],
   hasPopular: boolean,
 ): Record<string, unknown> | null {
-  const { sources = {}, filters = [], scorers = [], rankers = [], attributes: usual = [] } = preset.surfaces[name] ?? {};
+  const { sources = {}, filters = [], scorers = [], rankers = [], attributes: usual = [], value } = preset.surfaces[name] ?? {};
   const stays = (component: string): boolean => !gone.has(component);
   const surface: Record<string, unknown> = {};
   const changed: Record<string, unknown> = Object.fromEntries(
@@ -178,15 +172,21 @@ function surfaceFor(
   }
   if (name === 'home' && hasPopular) changed['popular'] = { limit: 100, fallback: true };
   if (Object.keys(changed).length > 0) surface['sources'] = changed;
-  for (const [stage, names] of Object.entries({ filters, rankers })) if (!names.every(stays)) surface[stage] = names.filter(stays);
-  if (!scorers.every(stays)) {
-    const left = scorers.filter(stays);
-    surface['scorers'] = left;
-    // The preset weighs all of them; without one, those that are left count alike.
-    surface['value'] = left.length === 0 ? null : left.map((scorer) => `zscore(score.${scorer})`).join(' + ');
+  for (const [stage, uses] of Object.entries({ filters, rankers, scorers })) {
+    const names = uses.map((use) => use.name);
+    if (!names.every(stays)) surface[stage] = names.filter(stays);
   }
+  const lost = scorers.map((scorer) => scorer.name).filter((scorer) => !stays(scorer));
+  if (lost.length > 0 && value !== undefined) surface['value'] = valueWithout(value, lost);
   if (attributes.join() !== usual.join()) surface['attributes'] = [...attributes];
   return surface;
+}
+
+/** A sum without the terms that read lost scores, the weights of the others as they are; null when nothing is left. */
+function valueWithout(value: string, lost: readonly string[]): string | null {
+  const reads = lost.map((name) => new RegExp(`\\bscore\\.${name}\\b`));
+  const left = value.split(' + ').filter((term) => !reads.some((read) => read.test(term)));
+  return left.length === 0 ? null : left.join(' + ');
 }
 
 type Rule = { readonly reason: string; readonly where: string };

@@ -58,7 +58,7 @@ export function registerInit(program: Command, host: CommandHost): void {
       const main = await look(path);
       const catalogue = options.items === undefined ? undefined : await look(options.items);
       const name = options.name ?? slug(basename(dirname(output))) ?? 'shop';
-      const written = writeShopConfig({ name, main, catalogue });
+      const written = await writeShopConfig({ name, main, catalogue });
       await writeFile(output, written.yaml, options.force === true ? {} : { flag: 'wx' });
       const looked = [main, ...(catalogue === undefined ? [] : [catalogue])];
       const notes = [...looked.flatMap((entry) => entry.guess.notes), ...written.notes];
