@@ -1,6 +1,15 @@
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import { type Inference, type InferenceIsolation, type InferenceSession, type ModelRequest, recloomError } from '@recloom/plugin-api';
+import {
+  type BackgroundRequest,
+  type BackgroundWork,
+  type Inference,
+  type InferenceIsolation,
+  type InferenceSession,
+  type ModelRequest,
+  recloomError,
+} from '@recloom/plugin-api';
+import { BackgroundThread } from './background.js';
 import { aborted } from './call.js';
 import { findMisfit } from './expectations.js';
 import { completeOptions, devicesOf, type InferenceOptions, type InferenceSettings } from './inference-options.js';
@@ -19,6 +28,7 @@ import { WorkerPool } from './worker-pool.js';
 
 /** What `createInference` gives: the service behind `inferenceToken`, and its end. */
 export interface InferenceService extends Inference {
+  background(request: BackgroundRequest): Promise<BackgroundWork>;
   /** Refuses new calls, lets those under way finish, then ends the workers. Idempotent. */
   close(): Promise<void>;
 }
@@ -50,6 +60,7 @@ class WorkerInference implements InferenceService {
   readonly #pools = new Map<InferenceIsolation, WorkerPool>();
   readonly #cache: ModelCache;
   readonly #memory = new TensorMemory(sharedBuffer);
+  readonly #background = new BackgroundThread();
   #nextKey = 1;
   #closing: Promise<void> | undefined;
 
@@ -69,8 +80,13 @@ class WorkerInference implements InferenceService {
     return new SharedSession(entry, sharing, this.#memory, () => entry.references++, leave);
   }
 
+  async background(request: BackgroundRequest): Promise<BackgroundWork> {
+    this.#checkOpen();
+    return this.#background.open(request);
+  }
+
   close(): Promise<void> {
-    this.#closing ??= Promise.all([...this.#pools.values()].map((pool) => pool.close())).then(() => {});
+    this.#closing ??= Promise.all([this.#background.close(), ...[...this.#pools.values()].map((pool) => pool.close())]).then(() => {});
     return this.#closing;
   }
 

@@ -59,6 +59,8 @@ export { joinProposals, perRequest, type RequestProposals } from './request/prop
 export type { ContextValue, RequestBatch, RequestView } from './request/request-view.js';
 export { type CompiledExpression, type Expressions, expressionsToken } from './tokens/expressions.js';
 export {
+  type BackgroundRequest,
+  type BackgroundWork,
   type BatchingOptions,
   type Inference,
   type InferenceDevice,

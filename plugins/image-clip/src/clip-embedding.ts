@@ -19,6 +19,7 @@ import {
   recloomError,
   type Warning,
 } from '@recloom/plugin-api';
+import { BackgroundTokenizer } from './background-tokenizer.js';
 import { findTextGraph, findVisionGraph, type GraphFile } from './model-folder.js';
 import type { ClipOptions } from './options.js';
 import { PictureDecoder } from './picture-decoder.js';
@@ -29,7 +30,6 @@ import { type Preprocessing, readPreprocessing } from './preprocessing.js';
 import { QueryCache } from './query-cache.js';
 import { StoredEmbeddings } from './stored-embeddings.js';
 import { TextTower } from './text-tower.js';
-import { openTokenizer } from './tokenizer.js';
 import { Turns } from './turns.js';
 import { mixUnits } from './unit-length.js';
 import { VisionTower } from './vision-tower.js';
@@ -60,6 +60,11 @@ const rowsInWarning = 20;
 
 /** What came of one picture. */
 type Outcome = { readonly embedding: Float32Array } | { readonly fault: PictureFault };
+
+/** What was opened on the way and is given back when the way ends early. */
+interface Closable {
+  close(): Promise<void>;
+}
 
 interface OpenedTower<Tower> {
   readonly tower: Tower;
@@ -126,7 +131,7 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
     const preprocessing = await readPreprocessing(graph.directory);
     const turns = new Turns();
     const decoder = await PictureDecoder.open({ ...options, parallelDecodes: decodesOf(options) }, preprocessing, turns);
-    const sessions: InferenceSession[] = [];
+    const opened: Closable[] = [];
     try {
       const visionSession = await services.inference.load(
         {
@@ -136,7 +141,7 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
         },
         signal,
       );
-      sessions.push(visionSession);
+      opened.push(visionSession);
       const vision: OpenedTower<VisionTower> = {
         tower: await VisionTower.open(visionSession, preprocessing, turns, signal),
         session: visionSession,
@@ -145,18 +150,19 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
       };
       const isBothTowers = visionSession.inputs.some((input) => input.name === 'input_ids');
       const textGraph = await findTextGraph(options, graph, isBothTowers, services.modelFiles, signal);
-      const text = textGraph === undefined ? undefined : await openText(textGraph, options, services, signal, sessions);
+      const text = textGraph === undefined ? undefined : await openText(textGraph, options, services, signal, opened);
       if (text !== undefined && text.tower.width !== vision.tower.width) {
         throw clipError(
           'IMAGE_CLIP_WIDTH',
           `The vision tower gives vectors of width ${vision.tower.width}, the text tower ${text.tower.width}.`,
         );
       }
+      const sessions = text === undefined ? [visionSession] : [visionSession, text.session];
       if (options.device !== 'auto') for (const session of sessions) for (const warning of session.warnings) context.warn(warning);
       const queries = await QueryCache.open<Float32Array>(options.cacheSize);
       return new ClipEmbedding(options, services, context, vision, text, decoder, queries, preprocessing);
     } catch (error) {
-      await Promise.allSettled(sessions.map((session) => session.close()));
+      await Promise.allSettled(opened.map((one) => one.close()));
       throw error;
     }
   }
@@ -191,7 +197,7 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
 
   async #end(): Promise<void> {
     if (this.#stored !== undefined) await this.#flush(await this.#stored, true);
-    await Promise.all([this.#vision.session.close(), this.#text?.session.close()]);
+    await Promise.all([this.#vision.session.close(), this.#text?.session.close(), this.#text?.tower.close()]);
   }
 
   async #extractItems(batch: ExtractBatch, out: FeatureBlock): Promise<void> {
@@ -393,9 +399,10 @@ async function openText(
   options: ClipOptions,
   services: ClipServices,
   signal: AbortSignal,
-  sessions: InferenceSession[],
+  opened: Closable[],
 ): Promise<OpenedTower<TextTower>> {
-  const tokenizer = await openTokenizer(graph.directory);
+  const tokenizer = await BackgroundTokenizer.open(services.inference, graph.directory);
+  opened.push(tokenizer);
   const limit = Math.min(tokenizer.longest ?? Number.POSITIVE_INFINITY, await longestText(graph.directory));
   const { maxTokens = Math.min(defaultMaxTokens, limit) } = options;
   if (maxTokens > limit) throw clipError('IMAGE_CLIP_MAX_TOKENS', `\`maxTokens\` is ${maxTokens}; the text model takes at most ${limit}.`);
@@ -409,7 +416,7 @@ async function openText(
     },
     signal,
   );
-  sessions.push(session);
+  opened.push(session);
   return {
     tower: await TextTower.open(session, tokenizer, maxTokens, signal),
     session,

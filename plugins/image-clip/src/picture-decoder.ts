@@ -101,10 +101,13 @@ export class PictureDecoder {
           // GIF: the first frame.
           animated: false,
         }).timeout({ seconds: Math.min(3600, Math.ceil(timeoutMs / 1000)) });
+      // Setting up and starting a piece of native work takes up to half a millisecond of this thread each time.
+      await this.#turns.next();
       const facts = await open().metadata();
       const { width, height } = facts.autoOrient;
       // AVIF and WebP say only here that they hold several pictures; a GIF may.
       if ((facts.pages ?? 1) > 1 && facts.format !== 'gif') throw new PictureError('animated');
+      await this.#turns.next();
       let picture = open().autoOrient();
       let [fromWidth, fromHeight] = [width, height];
       const short = Math.min(width, height);

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parsePreprocessing, pixelTensor, readPreprocessing } from './preprocessing.js';
+import { channelTables, parsePreprocessing, pixelTensor, readPreprocessing } from './preprocessing.js';
 import { imageModel } from './test-clip.test-support.js';
 import { Turns } from './turns.js';
 
@@ -86,7 +86,13 @@ describe('the tensor', () => {
     const settings = { ...parsePreprocessing({ image_mean: [0.5, 0, 1], image_std: [0.5, 1, 2] }), cropWidth: 2, cropHeight: 1 };
     const first = Uint8Array.of(0, 51, 255, 255, 102, 0);
     const second = Uint8Array.of(255, 255, 255, 0, 0, 0);
-    const { type, dims, data } = await pixelTensor([first, second], settings, new Turns(), (bytes) => new ArrayBuffer(bytes + 64));
+    const { type, dims, data } = await pixelTensor(
+      [first, second],
+      settings,
+      channelTables(settings),
+      new Turns(),
+      (bytes) => new ArrayBuffer(bytes + 64),
+    );
     expect([type, dims]).toEqual(['float32', [2, 3, 1, 2]]);
     const expected = [-1, 1, 0.2, 0.4, 0, -0.5, 1, -1, 1, 0, 0, -0.5];
     expect(data).toHaveLength(expected.length);

@@ -76,6 +76,15 @@ export function parsePreprocessing(config: Readonly<Record<string, unknown>>): P
   };
 }
 
+/** What each of a channel's 256 values becomes: red, green, blue. */
+export type ChannelTables = readonly [Float32Array, Float32Array, Float32Array];
+
+export function channelTables({ rescale, mean, deviation }: Preprocessing): ChannelTables {
+  const table = (channel: number): Float32Array =>
+    Float32Array.from({ length: 256 }, (_, value) => (value * rescale - (mean[channel] as number)) / (deviation[channel] as number));
+  return [table(0), table(1), table(2)];
+}
+
 /**
  * Pictures (RGB bytes of the crop's size, row by row) as one tensor [pictures, 3, height, width], each in a turn of its own.
  *
@@ -83,17 +92,14 @@ export function parsePreprocessing(config: Readonly<Record<string, unknown>>): P
  */
 export async function pixelTensor(
   pictures: readonly Uint8Array[],
-  settings: Preprocessing,
+  { cropWidth, cropHeight }: Preprocessing,
+  tables: ChannelTables,
   turns: Turns,
   takeMemory: (byteLength: number) => ArrayBufferLike,
 ): Promise<InferenceTensor> {
-  const { cropWidth, cropHeight, rescale, mean, deviation } = settings;
   const plane = cropWidth * cropHeight;
   const length = pictures.length * 3 * plane;
   const data = new Float32Array(takeMemory(4 * length), 0, length);
-  const table = (channel: number): Float32Array =>
-    Float32Array.from({ length: 256 }, (_, value) => (value * rescale - (mean[channel] as number)) / (deviation[channel] as number));
-  const tables = [table(0), table(1), table(2)] as const;
   for (const [index, pixels] of pictures.entries()) {
     await turns.next();
     writePlanes(pixels, tables, plane, data, index * 3 * plane);
@@ -102,13 +108,7 @@ export async function pixelTensor(
 }
 
 /** One picture's three planes, from one pass over its pixels. */
-function writePlanes(
-  pixels: Uint8Array,
-  [reds, greens, blues]: readonly [Float32Array, Float32Array, Float32Array],
-  plane: number,
-  out: Float32Array,
-  first: number,
-): void {
+function writePlanes(pixels: Uint8Array, [reds, greens, blues]: ChannelTables, plane: number, out: Float32Array, first: number): void {
   for (let place = 0, from = 0, red = first, green = first + plane, blue = first + 2 * plane; place < plane; place++, from += 3) {
     out[red++] = reds[pixels[from] as number] as number;
     out[green++] = greens[pixels[from + 1] as number] as number;

@@ -1,7 +1,7 @@
 import type { InferenceElementType, InferenceSession, InferenceTensor, InferenceTensorInfo } from '@recloom/plugin-api';
+import type { BackgroundTokenizer } from './background-tokenizer.js';
 import { clipError } from './plugin-error.js';
 import { runTwice } from './run-twice.js';
-import type { Tokenizer } from './tokenizer.js';
 import { unitRow } from './unit-length.js';
 
 /** Projected embeddings first; a sentence encoder's token vectors are averaged. A `pooler_output` is no embedding there. */
@@ -16,11 +16,11 @@ const charactersPerToken = 64;
 export class TextTower {
   readonly width: number;
   readonly #session: InferenceSession;
-  readonly #tokenizer: Tokenizer;
+  readonly #tokenizer: BackgroundTokenizer;
   readonly #maxTokens: number;
   readonly #output: string;
 
-  private constructor(session: InferenceSession, tokenizer: Tokenizer, maxTokens: number, output: string, width: number) {
+  private constructor(session: InferenceSession, tokenizer: BackgroundTokenizer, maxTokens: number, output: string, width: number) {
     this.#session = session;
     this.#tokenizer = tokenizer;
     this.#maxTokens = maxTokens;
@@ -29,7 +29,7 @@ export class TextTower {
   }
 
   /** Checks that the graph is a text tower, and runs it once. @throws IMAGE_CLIP_GRAPH, IMAGE_CLIP_MAX_TOKENS */
-  static async open(session: InferenceSession, tokenizer: Tokenizer, maxTokens: number, signal: AbortSignal): Promise<TextTower> {
+  static async open(session: InferenceSession, tokenizer: BackgroundTokenizer, maxTokens: number, signal: AbortSignal): Promise<TextTower> {
     checkInputs(session.inputs);
     if (maxTokens <= tokenizer.specialTokens) throw clipError('IMAGE_CLIP_MAX_TOKENS', '`maxTokens` leaves no room for a text.');
     const output = [...pooledOutputs, ...tokenOutputs].find((name) => session.outputs.some((info) => info.name === name));
@@ -37,7 +37,7 @@ export class TextTower {
       const names = session.outputs.map((info) => info.name).join(', ');
       throw clipError('IMAGE_CLIP_GRAPH', `The text graph gives ${names}, and neither text_embeds nor last_hidden_state.`);
     }
-    const ids = tokenizer.encode('a', maxTokens);
+    const ids = await tokenizer.encode('a', maxTokens);
     const probe = new TextTower(session, tokenizer, maxTokens, output, 0);
     const found = await probe.#run(ids, signal);
     const expected = pooledOutputs.includes(output) ? [1] : [1, ids.length];
@@ -52,7 +52,8 @@ export class TextTower {
 
   /** The embedding of a text, of length 1: no numbers when it has no tokens, undefined when it is not finite. The caller owns it. */
   async encode(text: string, signal: AbortSignal): Promise<Float32Array | undefined> {
-    const ids = this.#tokenizer.encode(cut(text, this.#maxTokens * charactersPerToken), this.#maxTokens);
+    const ids = await this.#tokenizer.encode(cut(text, this.#maxTokens * charactersPerToken), this.#maxTokens);
+    signal.throwIfAborted();
     if (ids.length === 0) return new Float32Array(0);
     const found = await this.#run(ids, signal);
     const values = found?.data as Float32Array;
@@ -61,6 +62,11 @@ export class TextTower {
     const sums = new Float64Array(this.width);
     for (let at = 0; at < values.length; at++) sums[at % this.width] = (sums[at % this.width] as number) + (values[at] as number);
     return unitRow(sums, 0, this.width);
+  }
+
+  /** Gives the tokenizer back. Idempotent. */
+  close(): Promise<void> {
+    return this.#tokenizer.close();
   }
 
   #run(ids: Int32Array, signal: AbortSignal): Promise<InferenceTensor | undefined> {

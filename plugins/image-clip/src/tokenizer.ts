@@ -32,12 +32,26 @@ const libraryRange = '@huggingface/transformers 4.3.1';
 const mostBelievableTokens = 100_000;
 
 /**
+ * The address of the library's module, which is not loaded for it: what is missing shows before a thread is asked to load it.
+ *
+ * @throws RECLOOM_PLG_LIBRARY_MISSING
+ */
+export function findTokenizerLibrary(): Promise<string> {
+  return importLibrary(libraryName, libraryRange, async () => {
+    const transformers = fileURLToPath(import.meta.resolve(libraryName));
+    return pathToFileURL(createRequire(transformers).resolve('@huggingface/tokenizers')).href;
+  });
+}
+
+/**
  * Opens the tokenizer in a model folder. Nothing but the two local files is read.
  *
+ * @param libraryAddress what `findTokenizerLibrary` gave, when that was asked before
  * @throws RECLOOM_PLG_LIBRARY_MISSING, IMAGE_CLIP_TOKENIZER
  */
-export async function openTokenizer(directory: string): Promise<Tokenizer> {
-  const library = await importLibrary(libraryName, libraryRange, loadLibrary);
+export async function openTokenizer(directory: string, libraryAddress?: string): Promise<Tokenizer> {
+  const address = libraryAddress ?? (await findTokenizerLibrary());
+  const library = await importLibrary(libraryName, libraryRange, () => loadLibrary(address));
   const definition = await readJson(directory, 'tokenizer.json');
   if (definition === undefined) throw clipError('IMAGE_CLIP_TOKENIZER', 'The text model has no tokenizer.json.');
   const configuration = (await readJson(directory, 'tokenizer_config.json')) ?? {};
@@ -53,10 +67,8 @@ export async function openTokenizer(directory: string): Promise<Tokenizer> {
 }
 
 /** Only the tokenizer classes of transformers, a package of its own: neither onnxruntime nor sharp is loaded with them. */
-async function loadLibrary(): Promise<TokenizerLibrary> {
-  const transformers = fileURLToPath(import.meta.resolve(libraryName));
-  const path = createRequire(transformers).resolve('@huggingface/tokenizers');
-  const module = (await import(pathToFileURL(path).href)) as TokenizerLibrary & { readonly default?: TokenizerLibrary };
+async function loadLibrary(address: string): Promise<TokenizerLibrary> {
+  const module = (await import(address)) as TokenizerLibrary & { readonly default?: TokenizerLibrary };
   return module.default ?? module;
 }
 

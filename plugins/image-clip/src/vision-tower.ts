@@ -1,6 +1,6 @@
 import type { InferenceSession, InferenceTensor } from '@recloom/plugin-api';
 import { clipError } from './plugin-error.js';
-import { type Preprocessing, pixelTensor } from './preprocessing.js';
+import { type ChannelTables, channelTables, type Preprocessing, pixelTensor } from './preprocessing.js';
 import { type RunFeeds, runTwice } from './run-twice.js';
 import type { Turns } from './turns.js';
 import { unitRow } from './unit-length.js';
@@ -15,12 +15,14 @@ export class VisionTower {
   readonly width: number;
   readonly #session: InferenceSession;
   readonly #preprocessing: Preprocessing;
+  readonly #tables: ChannelTables;
   readonly #output: string;
   readonly #turns: Turns;
 
   private constructor(session: InferenceSession, preprocessing: Preprocessing, output: string, width: number, turns: Turns) {
     this.#session = session;
     this.#preprocessing = preprocessing;
+    this.#tables = channelTables(preprocessing);
     this.#output = output;
     this.width = width;
     this.#turns = turns;
@@ -65,7 +67,7 @@ export class VisionTower {
     const tensors: Record<string, InferenceTensor> = {};
     for (const { name, type } of session.inputs) {
       // A graph of both towers wants a text as well: one token, whose embedding nobody asks for.
-      if (name === 'pixel_values') tensors[name] = await pixelTensor(pictures, this.#preprocessing, this.#turns, takeMemory);
+      if (name === 'pixel_values') tensors[name] = await pixelTensor(pictures, this.#preprocessing, this.#tables, this.#turns, takeMemory);
       else tensors[name] = type === 'int64' ? int64One() : { type: 'int32', dims: [1, 1], data: Int32Array.of(1) };
     }
     return { tensors, give: ['pixel_values'] };

@@ -18,12 +18,12 @@ import {
   recloomError,
   type Warning,
 } from '@recloom/plugin-api';
+import { BackgroundTokenizer } from './background-tokenizer.js';
 import { type BertOptions, defaultModel } from './options.js';
 import { bertError } from './plugin-error.js';
 import { QueryCache } from './query-cache.js';
 import { StoredEmbeddings } from './stored-embeddings.js';
 import { cut, TextEncoder } from './text-encoder.js';
-import { openTokenizer, type Tokenizer } from './tokenizer.js';
 
 export interface BertServices {
   readonly inference: Inference;
@@ -56,6 +56,7 @@ export class BertEmbedding implements FeatureExtractor, ModelBacked {
   readonly #options: BertOptions;
   readonly #session: InferenceSession;
   readonly #model: Pick<ModelInUse, 'file' | 'sha256'>;
+  readonly #tokenizer: BackgroundTokenizer;
   readonly #encoder: TextEncoder;
   readonly #queries: QueryCache;
   readonly #store: KeyValueStore;
@@ -71,6 +72,7 @@ export class BertEmbedding implements FeatureExtractor, ModelBacked {
     context: BertContext,
     session: InferenceSession,
     model: Pick<ModelInUse, 'file' | 'sha256'>,
+    tokenizer: BackgroundTokenizer,
     encoder: TextEncoder,
     queries: QueryCache,
     storeKey: string,
@@ -78,6 +80,7 @@ export class BertEmbedding implements FeatureExtractor, ModelBacked {
     this.#options = options;
     this.#session = session;
     this.#model = model;
+    this.#tokenizer = tokenizer;
     this.#encoder = encoder;
     this.#queries = queries;
     this.#store = services.store;
@@ -110,20 +113,13 @@ export class BertEmbedding implements FeatureExtractor, ModelBacked {
       },
       signal,
     );
-    // Awaited after the tokenizer; a failure that comes before is not to count as unhandled.
-    loading.catch(() => {});
-    let tokenizer: Tokenizer;
-    let session: InferenceSession;
-    try {
-      tokenizer = await openTokenizer(directory);
-      session = await loading;
-    } catch (error) {
-      await loading.then(
-        (unused) => unused.close(),
-        () => {},
-      );
-      throw error;
+    const [opened, loaded] = await Promise.allSettled([BackgroundTokenizer.open(services.inference, directory), loading]);
+    if (opened.status === 'rejected' || loaded.status === 'rejected') {
+      if (opened.status === 'fulfilled') await opened.value.close();
+      if (loaded.status === 'fulfilled') await loaded.value.close();
+      throw opened.status === 'rejected' ? opened.reason : (loaded as PromiseRejectedResult).reason;
     }
+    const [tokenizer, session] = [opened.value, loaded.value];
     try {
       if (maxTokens <= tokenizer.specialTokens) throw bertError('TEXT_BERT_MAX_TOKENS', '`maxTokens` leaves no room for a text.');
       if (facts.vocabularySize !== undefined && tokenizer.vocabularySize > facts.vocabularySize) {
@@ -145,11 +141,21 @@ export class BertEmbedding implements FeatureExtractor, ModelBacked {
         createHash('sha256')
           .update(await readFile(file))
           .digest('hex');
-      const identity = JSON.stringify([sha256, facts.tokenizerHash, session.provider, settings]);
+      const identity = JSON.stringify([sha256, tokenizer.sha256, session.provider, settings]);
       const storeKey = `text-bert/embedding/1/${createHash('sha256').update(identity).digest('hex')}`;
-      return new BertEmbedding(options, services, context, session, { file: basename(file), sha256 }, encoder, queries, storeKey);
+      return new BertEmbedding(
+        options,
+        services,
+        context,
+        session,
+        { file: basename(file), sha256 },
+        tokenizer,
+        encoder,
+        queries,
+        storeKey,
+      );
     } catch (error) {
-      await session.close();
+      await Promise.all([session.close(), tokenizer.close()]);
       throw error;
     }
   }
@@ -183,7 +189,7 @@ export class BertEmbedding implements FeatureExtractor, ModelBacked {
 
   async #end(): Promise<void> {
     if (this.#stored !== undefined) await this.#flush(await this.#stored, true);
-    await this.#session.close();
+    await Promise.all([this.#session.close(), this.#tokenizer.close()]);
   }
 
   /** Row → text, with its prefix; rows without a text are left out. */
@@ -310,7 +316,6 @@ interface ModelFacts {
   readonly width: number | undefined;
   readonly vocabularySize: number | undefined;
   readonly maxPositions: number | undefined;
-  readonly tokenizerHash: string;
 }
 
 /** What config.json says of the model, where there is one. */
@@ -326,13 +331,10 @@ async function readFacts(directory: string): Promise<ModelFacts> {
     const value = config[name];
     return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : undefined;
   };
-  const hash = createHash('sha256');
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) hash.update(await readFile(join(directory, name)).catch(() => ''));
   return {
     width: count('hidden_size') ?? count('dim'),
     vocabularySize: count('vocab_size'),
     maxPositions: count('max_position_embeddings'),
-    tokenizerHash: hash.digest('hex'),
   };
 }
 

@@ -5,12 +5,11 @@ import {
   type InferenceTensor,
   type InferenceTensorInfo,
   isRecloomError,
-  recloomError,
 } from '@recloom/plugin-api';
+import type { BackgroundTokenizer } from './background-tokenizer.js';
 import { planRuns } from './length-batches.js';
 import { bertError } from './plugin-error.js';
 import { pool } from './pooling.js';
-import type { Tokenizer } from './tokenizer.js';
 
 export interface TextEncoderSettings {
   readonly pooling: 'mean' | 'cls';
@@ -31,9 +30,6 @@ function runsUnderWay(session: InferenceSession, oneByOne: boolean): number {
   return oneByOne ? 4 * parallel + 4 : 2 * parallel + 1;
 }
 
-/** Longest tokenising in milliseconds before other work of the host gets its turn: a short title takes 0.03, the longest text about 1. */
-const turnMs = 0.5;
-
 /** Characters read per token that may be kept: more than any word piece has, so that only what would be cut anyway is not read. */
 const charactersPerToken = 64;
 
@@ -47,11 +43,17 @@ const knownInputs = new Set(['input_ids', 'attention_mask', 'token_type_ids', 'p
 export class TextEncoder {
   readonly width: number;
   readonly #session: InferenceSession;
-  readonly #tokenizer: Tokenizer;
+  readonly #tokenizer: BackgroundTokenizer;
   readonly #settings: TextEncoderSettings;
   readonly #output: string;
 
-  private constructor(session: InferenceSession, tokenizer: Tokenizer, settings: TextEncoderSettings, output: string, width: number) {
+  private constructor(
+    session: InferenceSession,
+    tokenizer: BackgroundTokenizer,
+    settings: TextEncoderSettings,
+    output: string,
+    width: number,
+  ) {
     this.#session = session;
     this.#tokenizer = tokenizer;
     this.#settings = settings;
@@ -67,7 +69,7 @@ export class TextEncoder {
    */
   static async open(
     session: InferenceSession,
-    tokenizer: Tokenizer,
+    tokenizer: BackgroundTokenizer,
     settings: TextEncoderSettings,
     declaredWidth: number | undefined,
     signal: AbortSignal,
@@ -78,7 +80,7 @@ export class TextEncoder {
       const names = session.outputs.map((info) => info.name).join(', ');
       throw bertError('TEXT_BERT_GRAPH', `The graph gives ${names}, and neither last_hidden_state nor token_embeddings.`);
     }
-    const ids = tokenizer.encode('a', settings.maxTokens);
+    const [ids = new Int32Array(0)] = await tokenizer.encode(['a'], settings.maxTokens, signal);
     const probe = new TextEncoder(session, tokenizer, settings, output, 0);
     const hidden = (await probe.#run([ids], signal))[output];
     const [rows, tokens, width] = hidden?.dims ?? [];
@@ -134,19 +136,10 @@ export class TextEncoder {
     return results;
   }
 
-  async #tokenize(texts: readonly string[], signal: AbortSignal): Promise<Int32Array[]> {
+  #tokenize(texts: readonly string[], signal: AbortSignal): Promise<Int32Array[]> {
     const { maxTokens } = this.#settings;
-    const tokens: Int32Array[] = [];
-    let turnEnds = performance.now() + turnMs;
-    for (const text of texts) {
-      if (performance.now() >= turnEnds) {
-        await new Promise((resolve) => setImmediate(resolve));
-        turnEnds = performance.now() + turnMs;
-      }
-      if (signal.aborted) throw recloomError('RECLOOM_RUN_ABORTED', {}, { cause: signal.reason });
-      tokens.push(this.#tokenizer.encode(cut(text, maxTokens * charactersPerToken), maxTokens));
-    }
-    return tokens;
+    const read = texts.map((text) => cut(text, maxTokens * charactersPerToken));
+    return this.#tokenizer.encode(read, maxTokens, signal);
   }
 
   async #run(rows: readonly Int32Array[], signal: AbortSignal): Promise<Record<string, InferenceTensor>> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -31,12 +32,26 @@ const libraryName = '@xenova/transformers';
 const libraryRange = '@huggingface/transformers 4.3.1';
 
 /**
+ * The address of the library's module, which is not loaded for it: what is missing shows before a thread is asked to load it.
+ *
+ * @throws RECLOOM_PLG_LIBRARY_MISSING
+ */
+export function findTokenizerLibrary(): Promise<string> {
+  return importLibrary(libraryName, libraryRange, async () => {
+    const transformers = fileURLToPath(import.meta.resolve(libraryName));
+    return pathToFileURL(createRequire(transformers).resolve('@huggingface/tokenizers')).href;
+  });
+}
+
+/**
  * Opens the tokenizer in a model folder. Nothing but the two local files is read.
  *
+ * @param libraryAddress what `findTokenizerLibrary` gave, when that was asked before
  * @throws RECLOOM_PLG_LIBRARY_MISSING, TEXT_BERT_TOKENIZER
  */
-export async function openTokenizer(directory: string): Promise<Tokenizer> {
-  const library = await importLibrary(libraryName, libraryRange, loadLibrary);
+export async function openTokenizer(directory: string, libraryAddress?: string): Promise<Tokenizer> {
+  const address = libraryAddress ?? (await findTokenizerLibrary());
+  const library = await importLibrary(libraryName, libraryRange, () => loadLibrary(address));
   const definition = await readJson(directory, 'tokenizer.json');
   if (definition === undefined) throw bertError('TEXT_BERT_TOKENIZER', 'The model folder has no tokenizer.json.');
   const configuration = (await readJson(directory, 'tokenizer_config.json')) ?? {};
@@ -47,15 +62,20 @@ export async function openTokenizer(directory: string): Promise<Tokenizer> {
   }
 }
 
+/** Hex SHA-256 of the tokenizer's files in a model folder; a file that is not there counts as empty. */
+export async function tokenizerHash(directory: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) hash.update(await readFile(join(directory, name)).catch(() => ''));
+  return hash.digest('hex');
+}
+
 /**
  * The tokenizer classes of transformers are a package of their own, `@huggingface/tokenizers`, which is a dependency of
  * it and is found from there. Importing transformers as a whole takes 250 to 550 ms of the main thread and loads
  * onnxruntime and sharp into the process; this takes 60 ms and loads neither.
  */
-async function loadLibrary(): Promise<TokenizerLibrary> {
-  const transformers = fileURLToPath(import.meta.resolve(libraryName));
-  const path = createRequire(transformers).resolve('@huggingface/tokenizers');
-  const module = (await import(pathToFileURL(path).href)) as TokenizerLibrary & { readonly default?: TokenizerLibrary };
+async function loadLibrary(address: string): Promise<TokenizerLibrary> {
+  const module = (await import(address)) as TokenizerLibrary & { readonly default?: TokenizerLibrary };
   return module.default ?? module;
 }
 

@@ -98,9 +98,41 @@ export interface InferenceSession {
   close(): Promise<void>;
 }
 
+/** A plugin's own JavaScript that is to compute beside the host's event loop, such as a tokenizer. */
+export interface BackgroundRequest {
+  /**
+   * An ES module in JavaScript (never TypeScript) that ships with the plugin. Its export `open(settings)` gives an object of
+   * functions, or a promise of one. It is code of the process like any other, with all its rights, in a thread of its own.
+   */
+  readonly module: URL;
+  /** Handed to `open`. Requests of equal module and settings share what it gives. */
+  readonly settings: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** What a `BackgroundRequest` opened. */
+export interface BackgroundWork {
+  /**
+   * Calls a function of the object; arguments and result are copied as `structuredClone` does. Calls of one turn of the event
+   * loop travel together, and are done in order.
+   *
+   * @throws what the function throws (code, message and hint of a `RecloomError` survive), RECLOOM_RUN_WORKER_DIED (retryable: the
+   * next call opens it again) and RECLOOM_RUN_CLOSED
+   */
+  call(name: string, ...parameters: readonly unknown[]): Promise<unknown>;
+  /** Gives it back; it is forgotten when nobody uses it. Idempotent. */
+  close(): Promise<void>;
+}
+
 /** Runs ONNX models off the host's event loop. Sessions are shared by content hash. */
 export interface Inference {
   load(model: ModelRequest, signal?: AbortSignal): Promise<InferenceSession>;
+  /**
+   * Runs a plugin's own JavaScript off the host's event loop, on one thread for all that ask. Absent from services that have no such
+   * thread: the caller then does the work where it is.
+   *
+   * @throws what the module or its `open` throws, RECLOOM_RUN_WORKER_DIED and RECLOOM_RUN_CLOSED
+   */
+  background?(request: BackgroundRequest): Promise<BackgroundWork>;
 }
 
 export const inferenceToken = createToken<Inference>('recloom.inference', 'runs ONNX models off the event loop');

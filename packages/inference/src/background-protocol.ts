@@ -1,0 +1,24 @@
+import type { PlainError } from './protocol.js';
+
+/** One call of a function of opened work. */
+export interface BackgroundCall {
+  readonly call: number;
+  readonly key: string;
+  readonly name: string;
+  readonly parameters: readonly unknown[];
+}
+
+/** Host to background thread. Each message with calls is answered by one message with as many answers; messages are taken in order. */
+export type BackgroundMessage =
+  /** `key` is the host's name for what is opened and the handle of later messages. */
+  | { readonly kind: 'open'; readonly call: number; readonly key: string; readonly module: string; readonly settings: unknown }
+  | { readonly kind: 'calls'; readonly calls: readonly BackgroundCall[] }
+  | { readonly kind: 'release'; readonly key: string }
+  | { readonly kind: 'stop' };
+
+/** Background thread to host. */
+export interface BackgroundAnswer {
+  readonly call: number;
+  readonly value?: unknown;
+  readonly error?: PlainError;
+}
