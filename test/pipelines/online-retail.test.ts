@@ -17,7 +17,7 @@ const directory = join(import.meta.dirname, '..', '..', 'examples', 'online-reta
 let dataset: Dataset;
 let split: TemporalSplit;
 let popularity: QualityReport;
-/** The example's own config without what needs a model: the home surface does not use it. */
+/** The example's own config, what the home surface uses of it. */
 let home: { readonly data: unknown; readonly components: Record<string, object>; readonly surface: Record<string, unknown> };
 
 beforeAll(async () => {
@@ -30,6 +30,7 @@ beforeAll(async () => {
       (stage) => stage.name,
     ),
   ]);
+  for (const name of used) for (const input of Object.values(config.components[name]?.in ?? {}).flat()) used.add(input);
   const components = Object.fromEntries(Object.entries(config.components).filter(([name]) => used.has(name)));
   const stages = (list: typeof surface.filters): object[] =>
     list.map(({ name, onError }) => ({ use: name, ...(surface.privacy === list ? {} : { onError }) }));

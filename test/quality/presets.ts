@@ -191,8 +191,8 @@ interface Answered {
 }
 
 /** What happened after the fit. */
-function prepare(pipeline: Pipeline, { after, newItems = [] }: Material): void {
-  if (newItems.length > 0) pipeline.upsertItems(newItems.map((item) => ({ ...item, fresh: true })));
+async function prepare(pipeline: Pipeline, { after, newItems = [] }: Material): Promise<void> {
+  if (newItems.length > 0) await pipeline.upsertItems(newItems.map((item) => ({ ...item, fresh: true })));
   if (after.length > 0) pipeline.record(after.map(({ user, item, time }) => ({ user, item, time, type: 'event' })));
 }
 
@@ -594,7 +594,7 @@ async function measure(
     directory: root,
   });
   try {
-    prepare(pipeline, material);
+    await prepare(pipeline, material);
     for (const set of sets) {
       add(set, set.preset, await ask(pipeline, surfaceOf[set.preset], set.questions));
       if (!options.variants) continue;
@@ -611,7 +611,7 @@ async function measure(
     { dataset: material.train, directory: root },
   );
   try {
-    prepare(other, material);
+    await prepare(other, material);
     for (const set of sets) {
       // A config without a surface of that name answers on its start page.
       const surface = other.surfaces.includes(surfaceOf[set.preset]) ? surfaceOf[set.preset] : 'home';
