@@ -180,7 +180,7 @@ export class BackgroundThread {
     this.#worker = undefined;
     this.#gathered = [];
     for (const entry of this.#entries.values()) entry.opened = undefined;
-    for (const call of [...this.#waiting.keys()]) this.#settle({ call }, died(failure));
+    for (const call of this.#waiting.keys()) this.#settle({ call }, died(failure));
   }
 }
 

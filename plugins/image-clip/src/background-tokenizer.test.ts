@@ -34,7 +34,7 @@ describe('a tokenizer in the background', () => {
     ] as const) {
       let calls = 0;
       const service: Inference = {
-        load: without.load,
+        load: (request, signal) => inference.load(request, signal),
         background: async (request) => {
           const work = await inference.background(request);
           return {

@@ -26,7 +26,7 @@ function watched(change: (work: BackgroundWork) => Partial<BackgroundWork> = () 
   const calls: (readonly unknown[])[] = [];
   let closed = 0;
   const service: Inference = {
-    load: without.load,
+    load: (request, signal) => inference.load(request, signal),
     background: async (request) => {
       requests.push(request);
       const work = await inference.background(request);
