@@ -1,6 +1,7 @@
 // The whole job on a real shop's raw export, for someone who wants to look before they read: `npm run demo`.
+import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   createBuildRenderer,
@@ -8,19 +9,21 @@ import {
   formatCount,
   formatCountOf,
   formatDuration,
+  formatShare,
   itemLines,
   printable,
-  qualityLines,
+  renderTable,
   reportError,
   truncate,
 } from '@recloom/cli';
 import { openPipeline, openWorkspace } from '@recloom/core';
-import { evaluatePipeline, evaluateRecommender, popularityRecommender, temporalSplit } from '@recloom/evaluate';
+import { evaluatePipelines, makeSplits, renderReport } from '@recloom/evaluate';
 import { showFull } from './demo-full.mjs';
 import { beside, build, chapter, io, print, say, signal, style, titlesOf } from './show.mjs';
 
 const directory = dirname(fileURLToPath(import.meta.url));
 const config = `${directory}/shop.yaml`;
+const root = join(directory, '../..');
 const started = performance.now();
 
 /** Three customers who bought in the last weeks of the data, for what they like to be easy to see. */
@@ -43,31 +46,59 @@ async function measure() {
   );
   print('');
   const dataset = await cleanedData();
-  const split = temporalSplit(dataset, { cutMs: Date.UTC(2011, 10, 9), minimumItemUsers: 5, minimumUserItems: 5 });
-  const popularity = await evaluateRecommender(popularityRecommender(split), split);
+  const splits = makeSplits(dataset, { cutMs: Date.UTC(2011, 10, 9), minimumItemUsers: 5, minimumUserItems: 5 });
   const renderer = createBuildRenderer(io);
-  const step = `fit on the past, ask ${formatCount(split.cases.length)}`;
-  renderer.observer.step(step, 'start');
-  const progress = (fraction) => renderer.observer.progress(step, fraction);
-  const pipeline = await evaluatePipeline(config, split, { purposes, signal, progress })
-    .then((report) => {
-      renderer.observer.step(step, 'end');
-      return report;
-    })
-    .finally(() => renderer.stop());
+  const evaluation = await evaluatePipelines([{ source: config, file: relative(root, config) }], splits, {
+    purposes,
+    signal,
+    dataset,
+    segments: ['country'],
+    observer: renderer.observer,
+  }).finally(() => renderer.stop());
   process.stderr.write('\n');
-  const { report } = split;
+  const [pipeline, popularity] = evaluation.pipelines;
+  const [report] = evaluation.split.reports;
   print(
     style.dim(
       `  learned from ${formatCount(report.trainUsers)} customers × ${formatCount(report.trainItems)} items, asked for ${formatCount(report.testUsers)} customers`,
     ),
     '',
-    qualityLines({ 'this pipeline': pipeline, 'what sells most': popularity }, style),
+    renderTable(
+      [
+        { header: '' },
+        { header: 'NDCG@10', align: 'right', paint: style.bold },
+        { header: '95 %', align: 'right', paint: style.dim },
+        { header: 'recall@10', align: 'right' },
+        { header: 'any hit', align: 'right' },
+        { header: 'coverage', align: 'right' },
+      ],
+      [
+        ['this pipeline', pipeline],
+        ['what sells most', popularity],
+      ].map(([name, { figures, catalogue }]) => [
+        name,
+        figures.ndcg.mean.toFixed(4),
+        `${figures.ndcg.low.toFixed(4)} … ${figures.ndcg.high.toFixed(4)}`,
+        figures.recall.mean.toFixed(4),
+        formatShare(figures.hitRate.mean),
+        formatShare(catalogue.coverage),
+      ]),
+      { style },
+    ),
     '',
   );
-  const ratio = pipeline.ndcg.mean / popularity.ndcg.mean;
+  const ratio = pipeline.figures.ndcg.mean / popularity.figures.ndcg.mean;
   print(`${style.green('✓')} ${style.bold(`${ratio.toFixed(1)} times`)} as good as showing everybody what sells most`);
+  await writeReport(evaluation);
   return ratio;
+}
+
+/** The same for a browser: curves, groups of customers, where right answers are lost, examples with reasons. */
+async function writeReport(evaluation) {
+  const file = join(directory, '.recloom', 'report.html');
+  const command = `npx recloom evaluate ${relative(root, config)} --cut 2011-11-09 --minimum-item-users 5 --minimum-user-items 5 --segment country --report report.html`;
+  await writeFile(file, await renderReport(evaluation, { command }));
+  print(`${style.green('✓')} the report for a browser: ${style.bold(relative(process.cwd(), file))}`);
 }
 
 /** The snapshot holds the cleaned data: nothing has to be read twice. */

@@ -10,6 +10,8 @@ import { reportError, UsageError } from './report-error.js';
 /** One call of a command, with everything it may use. */
 export interface CommandCall<Options> {
   readonly io: CliIo;
+  /** The arguments after the program's name, as typed. */
+  readonly argv: readonly string[];
   /** Positional arguments in order; variadic ones are spread. */
   readonly words: readonly string[];
   readonly options: Options & { readonly json?: boolean; readonly config?: string; readonly debug?: boolean };
@@ -39,6 +41,7 @@ export interface CommandSpec<Options> {
 /** What the commands of one run share: the world, and where to leave the exit code. */
 export interface CommandHost {
   readonly io: CliIo;
+  readonly argv: readonly string[];
   exitCode: number;
 }
 
@@ -62,6 +65,7 @@ export function addCommand<Options>(parent: Command, host: CommandHost, spec: Co
     const json = options.json === true;
     const call: CommandCall<Options> = {
       io,
+      argv: host.argv,
       words,
       options,
       style: styleOf(io.stdout, io.env),

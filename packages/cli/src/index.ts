@@ -5,7 +5,6 @@ export {
   createBuildRenderer,
   dataReportLines,
 } from './build-renderer.js';
-export { qualityLines } from './commands/evaluate.js';
 export { exitCodes } from './exit-codes.js';
 export { type CliIo, type CliStream, processIo } from './io.js';
 export { answerLines, type ItemTableOptions, itemLines } from './render/answer.js';

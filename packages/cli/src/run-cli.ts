@@ -28,7 +28,7 @@ import { styleOf } from './render/style.js';
  * @returns the exit code; never throws and never ends the process
  */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
-  const host: CommandHost = { io, exitCode: exitCodes.ok };
+  const host: CommandHost = { io, argv, exitCode: exitCodes.ok };
   const asJson = argv.includes('--json');
   try {
     await createProgram(host, asJson).parseAsync([...argv], { from: 'user' });

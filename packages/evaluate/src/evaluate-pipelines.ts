@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type Attributes,
@@ -145,6 +146,7 @@ export async function evaluatePipelines(
   return {
     format: evaluationFormat,
     createdAt: new Date().toISOString(),
+    software: softwareVersions(),
     shop: configs[0]?.shop as string,
     k,
     split: described.description,
@@ -162,6 +164,16 @@ export async function evaluatePipelines(
 }
 
 const baselineName = 'popularity';
+
+function softwareVersions(): Readonly<Record<string, string>> {
+  const require = createRequire(import.meta.url);
+  const versionOf = (name: string): string => (require(`${name}/package.json`) as { readonly version: string }).version;
+  return {
+    '@recloom/core': versionOf('@recloom/core'),
+    '@recloom/evaluate': versionOf('@recloom/evaluate'),
+    node: process.versions.node,
+  };
+}
 
 function checkOptions(pipelines: readonly EvaluatedPipeline[], { splits }: DescribedSplits, k: number, options: EvaluationOptions): void {
   const refuse = (why: string): never => {

@@ -12,6 +12,8 @@ export interface Evaluation {
   readonly format: typeof evaluationFormat;
   /** When it was measured, ISO 8601. */
   readonly createdAt: string;
+  /** What measured: versions by name (`@recloom/core`, `@recloom/evaluate`, `node`); absent in documents made before it was told. */
+  readonly software?: Readonly<Record<string, string>>;
   /** Name of the shop: the `name` of the first config. */
   readonly shop: string;
   /** Length of the lists that the figures without a length of their own are about. */

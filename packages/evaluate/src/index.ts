@@ -58,6 +58,7 @@ export {
   type ResampleOptions,
 } from './metrics/significance.js';
 export { type ListMetrics, type Mean, meanOf, scoreList } from './metrics.js';
+export { type RenderReportOptions, renderReport } from './report/render-report.js';
 export { type ColdItemsOptions, coldItems } from './splits/cold-items.js';
 export { type DescribedSplits, makeSplits, type SplitKind, type SplitRequest, splitKinds, splitOptionsOf } from './splits/make-splits.js';
 export {

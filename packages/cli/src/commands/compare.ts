@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { addCommand, type CommandHost, hostOptions } from '../command.js';
 import { UsageError } from '../report-error.js';
 import { addSplitOptions, nameOfConfig, readSplits, type SplitData, splitHelp } from '../split-options.js';
-import { addMeasureOptions, type MeasureOptions, measureOptionsOf, measuring, printEvaluation } from './evaluate.js';
+import { addMeasureOptions, type MeasureOptions, measureOptionsOf, measuring, reportFile, showEvaluation } from './evaluate.js';
 
 /** `recloom compare <configs...>`. */
 export function registerCompare(program: Command, host: CommandHost): void {
@@ -19,6 +19,7 @@ export function registerCompare(program: Command, host: CommandHost): void {
         'recloom compare shop.yaml a.yaml b.yaml --cut 2011-10-09 --until 2011-11-09',
         'on an earlier month, so that the test stays untouched',
       ],
+      ['recloom compare shop.yaml a.yaml --report report.html', 'one page for a browser, with curves and examples'],
     ],
     configure: (command) => {
       addSplitOptions(command);
@@ -31,6 +32,7 @@ export function registerCompare(program: Command, host: CommandHost): void {
       const configs = files.map((file) => resolve(io.directory, file));
       const twice = configs.findIndex((config, place) => configs.indexOf(config) !== place);
       if (twice >= 0) throw new UsageError(`${nameOfConfig(configs[twice] as string)} is named twice.`);
+      const report = await reportFile(call);
       const started = performance.now();
       const evaluation = await measuring(call, async (observer) => {
         const { evaluatePipelines } = await import('@recloom/evaluate');
@@ -42,7 +44,7 @@ export function registerCompare(program: Command, host: CommandHost): void {
         });
         return evaluatePipelines(pipelines, first.described, { ...measureOptionsOf(call), dataset: first.dataset, observer });
       });
-      printEvaluation(call, evaluation, performance.now() - started);
+      await showEvaluation(call, evaluation, { milliseconds: performance.now() - started, report });
     },
   });
 }

@@ -1,11 +1,14 @@
-import type { Evaluation, EvaluationOptions, QualityReport } from '@recloom/evaluate';
+import { constants } from 'node:fs';
+import { access, mkdir, stat, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { Evaluation, EvaluationOptions } from '@recloom/evaluate';
+import { recloomError } from '@recloom/plugin-api';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { addCommand, type CommandCall, type CommandHost, hostOptions, listOption, numberOption, takeOnlyConfig } from '../command.js';
 import { evaluationLines } from '../render/evaluation.js';
 import { formatCountOf, formatDuration, formatShare } from '../render/format.js';
-import type { Style } from '../render/style.js';
-import { renderTable } from '../render/table.js';
+import { printable } from '../render/text.js';
 import { UsageError } from '../report-error.js';
 import { addSplitOptions, nameOfConfig, readSplits, type SplitOptions, splitHelp, splitRequestOf } from '../split-options.js';
 
@@ -16,6 +19,9 @@ export interface MeasureOptions extends SplitOptions {
   readonly segment?: readonly string[];
   readonly surface?: string;
   readonly purpose?: readonly string[];
+  readonly examples?: number;
+  readonly report?: string;
+  readonly showUsers?: boolean;
 }
 
 interface EvaluateCommandOptions extends MeasureOptions {
@@ -32,6 +38,7 @@ export function registerEvaluate(program: Command, host: CommandHost): void {
     examples: [
       ['recloom evaluate', 'the last 15 % of the time span is the test'],
       ['recloom evaluate --cut 2011-11-09 --minimum-item-users 5 --minimum-user-items 5', 'protocol Q1 of examples/online-retail'],
+      ['recloom evaluate --report report.html', 'the same as one page for a browser, with curves and examples'],
       ['recloom evaluate --cut 2011-10-09 --until 2011-11-09 --segment country', 'the month before, for choosing options; by country'],
       ['recloom evaluate --split random --seeds 1,2,3 --k 20', 'three random splits, with their spread'],
       [
@@ -52,9 +59,11 @@ export function registerEvaluate(program: Command, host: CommandHost): void {
       if ((call.options.clicks === undefined) !== (call.options.column === undefined))
         throw new UsageError('--clicks and --column go together.');
       if (call.options.clicks !== undefined) {
+        if (call.options.report !== undefined) throw new UsageError('--report shows rankings: it does not go with --clicks.');
         await printClicks(call, config);
         return;
       }
+      const report = await reportFile(call);
       const evaluation = await measuring(call, async (observer) => {
         const { evaluatePipelines } = await import('@recloom/evaluate');
         const { dataset, described } = await readSplits(config, call.options, call.io, observer);
@@ -64,7 +73,7 @@ export function registerEvaluate(program: Command, host: CommandHost): void {
           observer,
         });
       });
-      printEvaluation(call, evaluation, performance.now() - started);
+      await showEvaluation(call, evaluation, { milliseconds: performance.now() - started, report });
     },
   });
 }
@@ -124,6 +133,9 @@ export function addMeasureOptions(command: Command): void {
   command.option('--segment <fields>', 'figures by a field: country, item.category; again for more', listOption);
   command.option('-s, --surface <name>', 'the surface to ask; default: what fits a user');
   command.option('-p, --purpose <names>', 'what the users agreed to; default: personalisation', listOption);
+  command.option('--report <file.html>', 'also write all of it as one page for a browser');
+  command.option('--examples <count>', 'users shown as examples; default: 6, 0 = none', wholeFromZero);
+  command.option('--show-users', 'with --report: their ids instead of "Customer 1"');
 }
 
 /** What the library is told. */
@@ -136,7 +148,47 @@ export function measureOptionsOf({ options, io }: CommandCall<MeasureOptions>): 
     ...(options.segment === undefined ? {} : { segments: options.segment }),
     ...(options.surface === undefined ? {} : { surface: options.surface }),
     ...(options.purpose === undefined ? {} : { purposes: options.purpose }),
+    ...(options.examples === undefined ? {} : { examples: options.examples }),
   };
+}
+
+/**
+ * Where the page goes, as an absolute path; undefined when none is wanted. What would make it fail after minutes of measuring
+ * is refused at once.
+ */
+export async function reportFile({ io, options }: CommandCall<MeasureOptions>): Promise<string | undefined> {
+  if (options.report === undefined) {
+    if (options.showUsers === true) throw new UsageError('--show-users belongs to --report.');
+    return undefined;
+  }
+  if (!/\.html?$/i.test(options.report)) throw new UsageError(`"${options.report}" must end in .html.`);
+  const file = resolve(io.directory, options.report);
+  const refuse = (error: unknown): never => {
+    throw recloomError('RECLOOM_DAT_WRITE', { path: options.report as string, why: (error as NodeJS.ErrnoException).code ?? 'unknown' });
+  };
+  await mkdir(dirname(file), { recursive: true })
+    .then(() => access(dirname(file), constants.W_OK))
+    .catch(refuse);
+  const found = await stat(file).catch(() => undefined);
+  if (found?.isDirectory() === true) refuse({ code: 'EISDIR' });
+  return file;
+}
+
+/** Writes the page; without a file it does nothing. */
+async function writeReport(call: CommandCall<MeasureOptions>, evaluation: Evaluation, file: string): Promise<void> {
+  const { renderReport } = await import('@recloom/evaluate');
+  const page = await renderReport(evaluation, {
+    command: ['recloom', ...call.argv].map(shellWord).join(' '),
+    ...(call.options.showUsers === undefined ? {} : { showUsers: call.options.showUsers }),
+  });
+  await writeFile(file, page).catch((error: NodeJS.ErrnoException) => {
+    throw recloomError('RECLOOM_DAT_WRITE', { path: call.options.report as string, why: error.code ?? 'unknown' });
+  });
+}
+
+/** A word as a POSIX shell takes it. */
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** Runs with a progress bar, which is gone when it ends, however it ends. */
@@ -150,10 +202,17 @@ export async function measuring<Result>(
   return run(renderer.observer).finally(() => renderer.stop());
 }
 
-/** The document for machines, or what it says for people. */
-export function printEvaluation(call: CommandCall<MeasureOptions>, evaluation: Evaluation, milliseconds: number): void {
+/** The document for machines, or what it says for people; and the page, where one is wanted. */
+export async function showEvaluation(
+  call: CommandCall<MeasureOptions>,
+  evaluation: Evaluation,
+  { milliseconds, report }: { readonly milliseconds: number; readonly report: string | undefined },
+): Promise<void> {
+  // Should the page fail, a person has the figures; a machine gets one document, and that is the error then.
+  if (!call.json) call.print([...evaluationLines(evaluation, call.style), '', call.style.dim(`  ${formatDuration(milliseconds)}`)]);
+  if (report !== undefined) await writeReport(call, evaluation, report);
   if (call.json) call.printJson(evaluation);
-  else call.print([...evaluationLines(evaluation, call.style), '', call.style.dim(`  ${formatDuration(milliseconds)}`)]);
+  else if (report !== undefined) call.print(`  report  ${printable(call.options.report as string)}`);
 }
 
 function wholeFromOne(text: string): number {
@@ -162,34 +221,12 @@ function wholeFromOne(text: string): number {
   return value;
 }
 
-function lengthsOption(text: string, before: readonly number[] | undefined): readonly number[] {
-  return [...(before ?? []), ...listOption(text, undefined).map(wholeFromOne)];
+function wholeFromZero(text: string): number {
+  const value = numberOption(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number from 0.');
+  return value;
 }
 
-/** Figures of several recommenders on one split as a table; the last is what the others are compared with. */
-export function qualityLines(reports: Readonly<Record<string, QualityReport>>, style: Style): string[] {
-  const entries = Object.entries(reports);
-  const base = entries.at(-1)?.[1];
-  const k = base?.k ?? 10;
-  return renderTable(
-    [
-      { header: '' },
-      { header: `NDCG@${k}`, align: 'right', paint: style.bold },
-      { header: '±', align: 'right', paint: style.dim },
-      { header: `recall@${k}`, align: 'right' },
-      { header: 'any hit', align: 'right' },
-      { header: 'coverage', align: 'right' },
-      { header: 'NDCG ratio', align: 'right', paint: style.green },
-    ],
-    entries.map(([name, report]) => [
-      name,
-      report.ndcg.mean.toFixed(4),
-      report.ndcg.standardError.toFixed(4),
-      report.recall.mean.toFixed(4),
-      formatShare(report.hitRate.mean),
-      formatShare(report.coverage),
-      report === base || base === undefined ? '' : `${(report.ndcg.mean / base.ndcg.mean).toFixed(2)} ×`,
-    ]),
-    { style },
-  );
+function lengthsOption(text: string, before: readonly number[] | undefined): readonly number[] {
+  return [...(before ?? []), ...listOption(text, undefined).map(wholeFromOne)];
 }
