@@ -83,7 +83,8 @@ const contenders: readonly Contender[] = [
     use: 'collaborative-factors/ials',
     definition: ials as unknown as ComponentDefinition,
     with: { factors: 128, epochs: 5 },
-    remark: 'ours solves for each person anew, so that what they did a moment ago counts; the peers multiply the factors that their fit left',
+    remark:
+      'ours solves for each person anew, so that what they did a moment ago counts; the peers multiply the factors that their fit left',
   },
 ];
 
@@ -124,7 +125,10 @@ async function compare(contender: Contender, dataset: Dataset, peer: PythonPeer,
     },
     { dataset, directory: root },
   );
-  const shop = shopFrom({ items: tableFrom(Array.from({ length: itemCount }, (_, row) => dataset.items.idOf(row))), history: dataset.history });
+  const shop = shopFrom({
+    items: tableFrom(Array.from({ length: itemCount }, (_, row) => dataset.items.idOf(row))),
+    history: dataset.history,
+  });
   const component = await createTestHost({ shop }).open<CandidateSource & { dispose?(): void }>(contender.definition, {
     options: contender.with,
   });

@@ -16,7 +16,9 @@ export function missingBeauty(): string | undefined {
 }
 
 /** One part of protocol Q4: a user's items stand in order. */
-export function readBeautyPairs(part: 'train' | 'valid'): readonly { readonly user: string; readonly item: string; readonly timeMs: number }[] {
+export function readBeautyPairs(
+  part: 'train' | 'valid',
+): readonly { readonly user: string; readonly item: string; readonly timeMs: number }[] {
   const text = gunzipSync(readFileSync(resolve(folder, `beauty-last/${part}.csv.gz`))).toString('utf8');
   const places = new Map<string, number>();
   return text

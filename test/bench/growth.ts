@@ -40,6 +40,8 @@ interface Contender {
   readonly with: Readonly<Record<string, unknown>>;
   /** Requests that are timed at each size and round; half as many go before them. */
   readonly requests: number;
+  /** Fitted in the first counted round alone, and not to warm up: a fit takes minutes. */
+  readonly once?: boolean;
 }
 
 const ease: Contender = {
@@ -49,7 +51,7 @@ const ease: Contender = {
   requests: 1_000,
 };
 
-/** The components of the shop preset that learn from behaviour, with its options. */
+/** The components that learn from behaviour; those of the shop preset with its options, the others with their own defaults. */
 const contenders: readonly Contender[] = [
   ease,
   { name: 'item-kNN', use: 'collaborative-neighbours/item-knn', with: { recencyDays: 30 }, requests: 1_000 },
@@ -59,6 +61,11 @@ const contenders: readonly Contender[] = [
     with: { recencyDays: 30, window: 20, gamma: 0.95, historyDecay: 0.98 },
     requests: 1_000,
   },
+  { name: 'user-kNN', use: 'collaborative-neighbours/user-knn', with: {}, requests: 200 },
+  { name: 'iALS', use: 'collaborative-factors/ials', with: {}, requests: 200 },
+  { name: 'next purchase', use: 'collaborative-linear/next-purchase', with: {}, requests: 1_000 },
+  { name: 'sequence network', use: 'sequence/network', with: { epochs: 2, validationUsers: 0 }, requests: 200, once: true },
+  { name: 'buying again', use: 'repeat/again', with: {}, requests: 1_000 },
   { name: 'bought together', use: 'graph/related', with: { relation: 'bought-together', by: 'npmi' }, requests: 1_000 },
   { name: 'PageRank', use: 'graph/pagerank', with: {}, requests: 50 },
   { name: 'recent', use: 'popularity/recent', with: { decayDays: 5 }, requests: 1_000 },
@@ -97,6 +104,7 @@ export async function benchGrowth({ quick }: SuiteOptions): Promise<Growth> {
     // The round that warms the code up needs the smallest shop only.
     for (const [place, dataset] of (round < 0 ? byUsers.slice(0, 1) : byUsers).entries()) {
       for (const contender of contenders) {
+        if (contender.once === true && round !== 0) continue;
         let pipeline: Pipeline | undefined;
         const fit = await timed(async () => {
           pipeline = await open(contender, dataset);

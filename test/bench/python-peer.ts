@@ -41,7 +41,7 @@ export class PythonPeer {
   static async start(
     python: string,
     script: string,
-    files: Readonly<Record<string, ArrayBufferView>>,
+    files: Readonly<Record<string, Int32Array | Float32Array>>,
     parameters: readonly (string | number)[],
   ): Promise<PythonPeer> {
     const folder = mkdtempSync(join(tmpdir(), 'recloom-bench-'));

@@ -20,9 +20,9 @@ Measures each goal side by side with its limit kernel (about twenty minutes) and
   --document       write the tables and the picture of docs/guide/performance.md from bench/results.json afterwards
   --help           this
 
-Without --only, GROWTH is left out: it takes another five minutes.
-EASE is compared with numpy where RECLOOM_PYTHON (or python3) has it, G7 with onnxruntime where RECLOOM_BENCH_PYTHON (or RECLOOM_PYTHON,
-or python3) has it and numpy.
+Without --only, BATCH, EVALUATION, PRESETS, GROWTH and EASE of 12,101 items are left out: they take some minutes each.
+Peers run where RECLOOM_BENCH_PYTHON (or RECLOOM_PYTHON, or python3) has numpy, onnxruntime, implicit and RecTools; docs/guide/performance.md
+says how to install them.
 
 Example: npm run bench -- --only G11,G12 --quick
 `;

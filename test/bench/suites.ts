@@ -120,6 +120,13 @@ export const suites: readonly Suite[] = [
     run: async (options) => ({ outcomes: await (await import('./kernels.js')).benchScans(options) }),
   },
   {
+    id: 'batch-scan',
+    goals: ['G5'],
+    usual: true,
+    summary: "64 queries at once against onnxruntime's MatMul and TopK, and implicit's topk",
+    run: async (options) => ({ outcomes: await (await import('./batch-scan.js')).benchBatchScan(options) }),
+  },
+  {
     id: 'walks',
     goals: ['G12'],
     usual: true,
@@ -153,6 +160,27 @@ export const suites: readonly Suite[] = [
     usual: false,
     summary: 'EASE on 12,101 items against numpy, time and memory; how next-purchase grows',
     run: async (options) => ({ outcomes: await (await import('./ease.js')).benchLinear(options) }),
+  },
+  {
+    id: 'batch-recommendation',
+    goals: ['BATCH'],
+    usual: false,
+    summary: 'ten items for all of Amazon Beauty, against implicit and RecTools',
+    run: async (options) => ({ outcomes: await (await import('./batch-recommendation.js')).benchBatch(options) }),
+  },
+  {
+    id: 'evaluation',
+    goals: ['EVALUATION'],
+    usual: false,
+    summary: 'evaluation of 22,363 users through the full pipeline',
+    run: async (options) => ({ outcomes: await (await import('./evaluation.js')).benchEvaluation(options) }),
+  },
+  {
+    id: 'preset-builds',
+    goals: ['PRESETS'],
+    usual: false,
+    summary: 'building each preset on Online Retail: time and memory',
+    run: async (options) => ({ outcomes: await (await import('./preset-builds.js')).benchPresets(options) }),
   },
   {
     id: 'data',

@@ -11,8 +11,6 @@ export class SparseLinks implements LinkScores {
   /** What every item scores before anything is added. */
   readonly #tieBreaks: Float32Array;
   readonly #scores: Float32Array;
-  /** Open rows that a link raised: what is sorted when the whole catalogue is asked for. */
-  readonly #raised: Uint8Array;
   #disposed = false;
 
   /**
@@ -24,10 +22,9 @@ export class SparseLinks implements LinkScores {
   constructor(kernels: Kernels, links: SparseMatrix, tieBreaks: Float32Array = new Float32Array(links.columnCount)) {
     this.#kernels = kernels;
     this.#links = kernels.keepSparse(links);
-    this.#tieBreaks = tieBreaks;
+    this.#tieBreaks = kernels.keepFloat32(tieBreaks);
     this.#scores = kernels.float32(links.columnCount);
     this.open = kernels.uint8(links.columnCount);
-    this.#raised = kernels.uint8(links.columnCount);
   }
 
   add(interests: Interests): void {
@@ -41,10 +38,7 @@ export class SparseLinks implements LinkScores {
 
   best(limit: number): RequestProposals {
     // What no link raised is no proposal. It is most of the catalogue, and would be sorted for nothing when all of it is asked for.
-    const [all, open, raised] = [this.#scores, this.open, this.#raised];
-    for (let row = 0; row < raised.length; row++)
-      raised[row] = (all[row] as number) > (this.#tieBreaks[row] as number) ? (open[row] as number) : 0;
-    return this.#kernels.topK(all, limit, raised);
+    return this.#kernels.topKAbove(this.#scores, this.#tieBreaks, limit, this.open);
   }
 
   linkOf(from: number, to: number): number {
@@ -77,6 +71,6 @@ export class SparseLinks implements LinkScores {
     this.#kernels.freeSparse(this.#links);
     this.#kernels.free(this.#scores);
     this.#kernels.free(this.open);
-    this.#kernels.free(this.#raised);
+    this.#kernels.free(this.#tieBreaks);
   }
 }

@@ -24,8 +24,8 @@ export {
   sweepStore,
   sweepStorePivot,
 } from './factorization';
-export { quantizedTopK, quantizeRows, rerankTopK, scanTopK, scanTopKMany } from './scan';
-export { topK } from './selection';
+export { quantizedTopK, quantizedTopKMany, quantizeRows, rerankTopK, scanTopK, scanTopKMany } from './scan';
+export { topK, topKAbove } from './selection';
 export { gramRows, mirrorLower, sparseDenseRows, sparseProductTopKRows } from './sparse';
 export { maskedTrees, rankFeatures, spreadFeatures, walkedTrees } from './trees';
 export { historySimilarity, neighbourEvidence } from './evidence';

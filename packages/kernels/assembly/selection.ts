@@ -274,3 +274,45 @@ export function topK(
   }
   return finishSelection(state, outputRows, outputScores);
 }
+
+/** `topK` over the rows whose score is above their floor. */
+export function topKAbove(
+  scores: usize,
+  floors: usize,
+  length: i32,
+  k: i32,
+  mask: usize,
+  outputRows: usize,
+  outputScores: usize,
+  state: usize,
+): i32 {
+  beginSelection(state, k);
+  let row = 0;
+  while (row + 16 <= length) {
+    const at = scores + (<usize>row << 2);
+    const floor = floors + (<usize>row << 2);
+    const threshold = f32x4.splat(thresholdOf(state));
+    // Above both is above the greater.
+    const first = v128.or(
+      f32x4.gt(v128.load(at), f32x4.pmax(threshold, v128.load(floor))),
+      f32x4.gt(v128.load(at, 16), f32x4.pmax(threshold, v128.load(floor, 16))),
+    );
+    const second = v128.or(
+      f32x4.gt(v128.load(at, 32), f32x4.pmax(threshold, v128.load(floor, 32))),
+      f32x4.gt(v128.load(at, 48), f32x4.pmax(threshold, v128.load(floor, 48))),
+    );
+    if (v128.any_true(v128.or(first, second))) {
+      for (let lane = 0; lane < 16; lane++) {
+        const score = load<f32>(at + (<usize>lane << 2));
+        if (score > load<f32>(floor + (<usize>lane << 2))) offerAscending(state, score, row + lane, mask);
+      }
+    }
+    row += 16;
+  }
+  while (row < length) {
+    const score = load<f32>(scores + (<usize>row << 2));
+    if (score > load<f32>(floors + (<usize>row << 2))) offerAscending(state, score, row, mask);
+    row++;
+  }
+  return finishSelection(state, outputRows, outputScores);
+}

@@ -48,6 +48,17 @@ export interface KernelTable {
 
   /** Best `k` by score descending, then row ascending; returns how many there are. */
   topK(scores: number, length: number, k: number, mask: number, outputRows: number, outputScores: number, workspace: number): number;
+  /** `topK` over the rows whose score is above floors[r]; a floor that is not a number lets nothing pass. */
+  topKAbove(
+    scores: number,
+    floors: number,
+    length: number,
+    k: number,
+    mask: number,
+    outputRows: number,
+    outputScores: number,
+    workspace: number,
+  ): number;
   /** `topK` over dot(matrix[r], query). */
   scanTopK(
     matrix: number,
@@ -93,6 +104,22 @@ export interface KernelTable {
     mask: number,
     outputRows: number,
     outputScores: number,
+    workspace: number,
+  ): number;
+  /** `quantizedTopK` for consecutive queries, one scale each; query q fills k slots from q * k and outputCounts[q]. */
+  quantizedTopKMany(
+    codes: number,
+    scales: number,
+    rowCount: number,
+    stride: number,
+    queryCodes: number,
+    queryScales: number,
+    queryCount: number,
+    k: number,
+    mask: number,
+    outputRows: number,
+    outputScores: number,
+    outputCounts: number,
     workspace: number,
   ): number;
   /** `topK` over dot(matrix[rows[i]], query), reporting rows[i]. */
@@ -420,10 +447,12 @@ export const kernelNames: readonly KernelName[] = [
   'normalizeRows',
   'streamRead',
   'topK',
+  'topKAbove',
   'scanTopK',
   'scanTopKMany',
   'quantizeRows',
   'quantizedTopK',
+  'quantizedTopKMany',
   'rerankTopK',
   'gramRows',
   'mirrorLower',
@@ -471,6 +500,10 @@ export function selectionBytes(k: number): number {
 export function batchWorkspaceBytes(width: number, queryCount: number, k: number): number {
   const strips = Math.ceil(queryCount / stripColumns) + 1;
   return strips * stripColumns * width * 4 + 256 + queryCount * selectionBytes(k);
+}
+/** Bytes of workspace for `quantizedTopKMany`: widened codes of 16 rows, selections. */
+export function quantizedBatchBytes(stride: number, queryCount: number, k: number): number {
+  return 16 * stride * 2 + queryCount * selectionBytes(k);
 }
 /** Bytes of workspace for one thread of `sparseProductTopKRows`. */
 export function productWorkspaceBytes(rightColumnCount: number, k: number): number {

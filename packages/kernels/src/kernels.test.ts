@@ -272,6 +272,52 @@ describe('each kernel against its twin and the definition', () => {
     );
   });
 
+  test('the int8 scan of several queries answers as one by one', () => {
+    fc.assert(
+      fc.property(
+        matrixCase(fc.oneof({ weight: 20, arbitrary: real }, special), 60).chain((one) =>
+          fc.tuple(
+            fc.constant(one),
+            fc.nat({ max: 9 }).chain((count) => floats(wholeOrSpecial, count * one.width)),
+          ),
+        ),
+        fc.nat({ max: 12 }),
+        ([{ width, matrix, mask }, queries], k) => {
+          for (const [, kernels] of both) {
+            const quantized = kernels.quantizeRows(matrix, width);
+            const answers = kernels.quantizedTopKMany(quantized, matrix, width, queries, k, { mask, candidates: k });
+            expect(answers).toHaveLength(queries.length / width);
+            answers.forEach((answer, query) => {
+              const alone = queries.slice(query * width, (query + 1) * width);
+              same(answer, kernels.quantizedTopK(quantized, matrix, width, alone, k, { mask, candidates: k }));
+            });
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test('top-k above floors: what is above its own floor, as if the mask said so', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 70 }).chain((length) =>
+          fc.record({
+            scores: floats(wholeOrSpecial, length),
+            floors: floats(wholeOrSpecial, length),
+            mask: fc.option(fc.uint8Array({ minLength: length, maxLength: length, max: 1 }), { nil: undefined }),
+            k: fc.nat({ max: 80 }),
+          }),
+        ),
+        ({ scores, floors, mask, k }) => {
+          const passes = Uint8Array.from(scores, (score, row) => (score > (floors[row] as number) && mask?.[row] !== 0 ? 1 : 0));
+          const expected = sortedTop(scores, k, passes);
+          for (const [, kernels] of both) same(kernels.topKAbove(scores, floors, k, mask), expected);
+        },
+      ),
+    );
+  });
+
   test('quantisation is bit-identical in both', () => {
     fc.assert(
       fc.property(
@@ -427,6 +473,8 @@ describe('arguments that do not fit', () => {
     expect(codeOf(() => kernels.topK(three, -1))).toBe(shape);
     expect(codeOf(() => kernels.topK(three, 1.5))).toBe(shape);
     expect(codeOf(() => kernels.topK(three, 1, new Uint8Array(2)))).toBe(shape);
+    expect(codeOf(() => kernels.topKAbove(three, two, 1))).toBe(shape);
+    expect(codeOf(() => kernels.quantizedTopKMany(kernels.quantizeRows(new Float32Array(20), 20), two, 2, two, 1))).toBe(shape);
     expect(codeOf(() => kernels.scanTopK(three, 2, two, 1))).toBe(shape);
     expect(codeOf(() => kernels.scanTopK(two, 2, three, 1))).toBe(shape);
     expect(codeOf(() => kernels.scanTopK(two, 0, three, 1))).toBe(shape);

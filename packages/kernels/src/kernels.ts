@@ -1,5 +1,5 @@
 import { KernelError, requireShape } from './kernel-error.js';
-import { batchWorkspaceBytes, type KernelTable, selectionBytes } from './kernel-table.js';
+import { batchWorkspaceBytes, type KernelTable, quantizedBatchBytes, selectionBytes } from './kernel-table.js';
 import { compileModule, instantiateModule } from './load-module.js';
 import { type KernelArray, KernelMemory, type MemoryHandle } from './memory.js';
 import type { Plan } from './plan.js';
@@ -343,6 +343,18 @@ export class Kernels {
   }
 
   /**
+   * `topK` over the rows whose score is above their floor, one floor per score; a floor that is not a number lets nothing
+   * pass. @throws RECLOOM_KRN_SHAPE
+   */
+  topKAbove(scores: Float32Array, floors: Float32Array, k: number, mask?: Uint8Array): TopRows {
+    requireShape(floors.length === scores.length, () => `There are ${floors.length} floors for ${scores.length} scores.`);
+    requireMask(mask, scores.length);
+    return this.#select(k, scores.length, (kept, rows, values, workspace) =>
+      this.table.topKAbove(this.#input(scores), this.#input(floors), scores.length, kept, this.#input(mask), rows, values, workspace),
+    );
+  }
+
+  /**
    * The `k` rows of a matrix with the highest dot product with the query, exactly: one sequential
    * float32 pass. Mask and ties as in `topK`. @throws RECLOOM_KRN_SHAPE
    */
@@ -439,12 +451,7 @@ export class Kernels {
     const rowCount = rowsOf(matrix, width);
     const { stride } = quantized;
     requireShape(query.length === width, () => `The query has ${query.length} values, not ${width}.`);
-    requireShape(
-      stride === quantizedStride(width) &&
-        quantized.codes.length >= quantizedCapacity(rowCount) * stride &&
-        quantized.scales.length >= quantizedCapacity(rowCount),
-      'The quantised rows do not belong to this matrix.',
-    );
+    requireQuantized(quantized, rowCount, width);
     requireMask(options.mask, rowCount);
     const memory = this.memory;
     return this.#select(k, rowCount, (kept, rows, scores, workspace) => {
@@ -469,6 +476,75 @@ export class Kernels {
       // The rows that the int8 pass proposed, re-ranked by their exact score.
       return this.table.rerankTopK(this.#input(matrix), width, this.#input(query), candidateRows, found, kept, rows, scores, workspace);
     });
+  }
+
+  /**
+   * `quantizedTopK` for several consecutive queries in one pass over the codes: for each query the rows and scores that it
+   * would get alone. @throws RECLOOM_KRN_SHAPE
+   */
+  quantizedTopKMany(
+    quantized: QuantizedRows,
+    matrix: Float32Array,
+    width: number,
+    queries: Float32Array,
+    k: number,
+    options: { readonly mask?: Uint8Array | undefined; readonly candidates?: number | undefined } = {},
+  ): TopRows[] {
+    const rowCount = rowsOf(matrix, width);
+    const queryCount = rowsOf(queries, width);
+    const { stride } = quantized;
+    requireQuantized(quantized, rowCount, width);
+    requireMask(options.mask, rowCount);
+    const kept = requireK(k, rowCount);
+    if (kept === 0 || queryCount === 0) {
+      return Array.from({ length: queryCount }, () => ({ rows: new Int32Array(0), scores: new Float32Array(0) }));
+    }
+    const memory = this.memory;
+    const mark = memory.markScratch();
+    try {
+      const proposed = Math.min(rowCount, Math.max(kept, options.candidates ?? 2 * kept + 64));
+      const queryCodes = memory.takeScratch(queryCount * stride * 2);
+      const queryScales = memory.takeScratch(queryCount * 4);
+      const candidateRows = memory.takeScratch(queryCount * proposed * 4);
+      const candidateScores = memory.takeScratch(queryCount * proposed * 4);
+      const counts = memory.takeScratch(queryCount * 4);
+      const rows = memory.takeScratch(kept * 4);
+      const scores = memory.takeScratch(kept * 4);
+      const state = memory.takeScratch(selectionBytes(kept));
+      const matrixAt = this.#input(matrix);
+      const queriesAt = this.#input(queries);
+      const workspace = memory.takeScratch(quantizedBatchBytes(stride, queryCount, proposed));
+      for (let query = 0; query < queryCount; query++) {
+        const codes = new Int16Array(memory.buffer, queryCodes + query * stride * 2, stride);
+        const scale = quantizeQuery(queries.subarray(query * width, (query + 1) * width), codes);
+        new Float32Array(memory.buffer, queryScales, queryCount)[query] = scale;
+      }
+      this.table.quantizedTopKMany(
+        this.#input(quantized.codes),
+        this.#input(quantized.scales),
+        rowCount,
+        stride,
+        queryCodes,
+        queryScales,
+        queryCount,
+        proposed,
+        this.#input(options.mask),
+        candidateRows,
+        candidateScores,
+        counts,
+        workspace,
+      );
+      return Array.from(new Int32Array(memory.buffer, counts, queryCount).slice(), (found, query) => {
+        const from = candidateRows + query * proposed * 4;
+        const count = this.table.rerankTopK(matrixAt, width, queriesAt + query * width * 4, from, found, kept, rows, scores, state);
+        return {
+          rows: new Int32Array(memory.buffer, rows, count).slice(),
+          scores: new Float32Array(memory.buffer, scores, count).slice(),
+        };
+      });
+    } finally {
+      memory.resetScratch(mark);
+    }
   }
 
   /**
@@ -600,6 +676,14 @@ function rowsOf(matrix: Float32Array, width: number): number {
 function requireK(k: number, available: number): number {
   requireShape(Number.isInteger(k) && k >= 0, () => `k is ${k}, not a whole number of at least 0.`);
   return Math.min(k, available);
+}
+
+function requireQuantized({ codes, scales, stride }: QuantizedRows, rowCount: number, width: number): void {
+  const capacity = quantizedCapacity(rowCount);
+  requireShape(
+    stride === quantizedStride(width) && codes.length >= capacity * stride && scales.length >= capacity,
+    'The quantised rows do not belong to this matrix.',
+  );
 }
 
 function requireMask(mask: Uint8Array | undefined, rowCount: number): void {

@@ -17,7 +17,8 @@ describe.each([
     expect(Array.from(rows)).toEqual([2, 0, 1]);
     expect(Array.from(scores, (score) => Math.round(score * 1e6) / 1e6)).toEqual([1, 0.707107, 0.707107]);
     expect(Array.from(index.search(Float32Array.of(5, 5), 3, { mask: Uint8Array.of(1, 1, 0, 1) }).rows)).toEqual([0, 1, 3]);
-    expect(Array.from(index.searchMany(Float32Array.of(1, 0, 0, 1), 1), ({ rows: [row] }) => row)).toEqual([0, 1]);
+    for (const exact of [true, false])
+      expect(Array.from(index.searchMany(Float32Array.of(1, 0, 0, 1), 1, { exact }), ({ rows: [row] }) => row)).toEqual([0, 1]);
     index.dispose();
   });
 
@@ -46,6 +47,7 @@ describe.each([
     expect(index.search(new Float32Array(4), 5).rows).toHaveLength(0);
     expect(index.search(new Float32Array(4), 5, { exact: true }).rows).toHaveLength(0);
     expect(index.searchMany(new Float32Array(8), 5)).toHaveLength(2);
+    expect(index.searchMany(new Float32Array(8), 5, { exact: false })).toHaveLength(2);
     index.dispose();
   });
 });

@@ -2,7 +2,10 @@ import type { KernelTable } from '../kernel-table.js';
 import { dotAt } from './dense.js';
 import type { MemoryViews } from './memory-views.js';
 
-type SelectionKernels = Pick<KernelTable, 'topK' | 'scanTopK' | 'scanTopKMany' | 'quantizeRows' | 'quantizedTopK' | 'rerankTopK'>;
+type SelectionKernels = Pick<
+  KernelTable,
+  'topK' | 'topKAbove' | 'scanTopK' | 'scanTopKMany' | 'quantizeRows' | 'quantizedTopK' | 'quantizedTopKMany' | 'rerankTopK'
+>;
 
 /** Keeps the best `k` finite scores: higher first, then the lower row. A heap with the worst on top. */
 export class BestRows {
@@ -100,12 +103,48 @@ export function selectionTwin(memory: MemoryViews): SelectionKernels {
     return write(best, outputRows, outputScores);
   }
 
+  function quantizedScan(
+    codes: number,
+    scales: number,
+    rowCount: number,
+    stride: number,
+    queryCodes: number,
+    queryScale: number,
+    k: number,
+    mask: number,
+    outputRows: number,
+    outputScores: number,
+  ): number {
+    const { float32, int16, int8, uint8 } = memory;
+    const best = new BestRows(k);
+    for (let row = 0; row < rowCount; row++) {
+      if (mask !== 0 && uint8[mask + row] === 0) continue;
+      let sum = 0;
+      for (let column = 0; column < stride; column++) {
+        sum += (int8[codes + codePosition(row, column, stride)] as number) * (int16[(queryCodes >>> 1) + column] as number);
+      }
+      const scale = Math.fround((float32[(scales >>> 2) + row] as number) * Math.fround(queryScale));
+      best.offer(row, Math.fround(Math.fround(sum) * scale));
+    }
+    return write(best, outputRows, outputScores);
+  }
+
   return {
     topK(scores, length, k, mask, outputRows, outputScores) {
       const { float32, uint8 } = memory.refresh();
       const best = new BestRows(k);
       for (let row = 0; row < length; row++) {
         if (mask === 0 || uint8[mask + row] !== 0) best.offer(row, float32[(scores >>> 2) + row] as number);
+      }
+      return write(best, outputRows, outputScores);
+    },
+
+    topKAbove(scores, floors, length, k, mask, outputRows, outputScores) {
+      const { float32, uint8 } = memory.refresh();
+      const best = new BestRows(k);
+      for (let row = 0; row < length; row++) {
+        const score = float32[(scores >>> 2) + row] as number;
+        if (score > (float32[(floors >>> 2) + row] as number) && (mask === 0 || uint8[mask + row] !== 0)) best.offer(row, score);
       }
       return write(best, outputRows, outputScores);
     },
@@ -158,18 +197,40 @@ export function selectionTwin(memory: MemoryViews): SelectionKernels {
     },
 
     quantizedTopK(codes, scales, rowCount, stride, queryCodes, queryScale, k, mask, outputRows, outputScores) {
-      const { float32, int16, int8, uint8 } = memory.refresh();
-      const best = new BestRows(k);
-      for (let row = 0; row < rowCount; row++) {
-        if (mask !== 0 && uint8[mask + row] === 0) continue;
-        let sum = 0;
-        for (let column = 0; column < stride; column++) {
-          sum += (int8[codes + codePosition(row, column, stride)] as number) * (int16[(queryCodes >>> 1) + column] as number);
-        }
-        const scale = Math.fround((float32[(scales >>> 2) + row] as number) * Math.fround(queryScale));
-        best.offer(row, Math.fround(Math.fround(sum) * scale));
+      memory.refresh();
+      return quantizedScan(codes, scales, rowCount, stride, queryCodes, queryScale, k, mask, outputRows, outputScores);
+    },
+
+    quantizedTopKMany(
+      codes,
+      scales,
+      rowCount,
+      stride,
+      queryCodes,
+      queryScales,
+      queryCount,
+      k,
+      mask,
+      outputRows,
+      outputScores,
+      outputCounts,
+    ) {
+      const { float32, int32 } = memory.refresh();
+      for (let query = 0; query < queryCount; query++) {
+        int32[(outputCounts >>> 2) + query] = quantizedScan(
+          codes,
+          scales,
+          rowCount,
+          stride,
+          queryCodes + query * stride * 2,
+          float32[(queryScales >>> 2) + query] as number,
+          k,
+          mask,
+          outputRows + query * k * 4,
+          outputScores + query * k * 4,
+        );
       }
-      return write(best, outputRows, outputScores);
+      return queryCount;
     },
 
     rerankTopK(matrix, width, query, rows, count, k, outputRows, outputScores) {
