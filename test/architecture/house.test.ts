@@ -123,7 +123,16 @@ describe('the house', () => {
   });
 
   it('R5: a heavy library is imported lazily, by one file of a package', () => {
-    const heavy = ['onnxruntime-node', 'onnx-proto', 'sharp', '@xenova/transformers', '@huggingface/transformers', '@duckdb/node-api'];
+    const heavy = [
+      'onnxruntime-node',
+      'onnx-proto',
+      'sharp',
+      '@xenova/transformers',
+      '@huggingface/transformers',
+      '@duckdb/node-api',
+      '@observablehq/plot',
+      'linkedom',
+    ];
     for (const entry of packages) {
       for (const library of heavy) {
         const uses = productionImports(entry).filter((found) => packageOf(found.specifier) === library && found.kind !== 'type');

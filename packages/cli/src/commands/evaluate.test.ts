@@ -1,3 +1,5 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Evaluation } from '@recloom/evaluate';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FixtureShop, fixtureShop, shopYaml } from '../fixture-shop.fixture.js';
@@ -119,8 +121,45 @@ describe('evaluate', () => {
       ['--clicks', 'view:purchase'],
       ['--clicks', 'view'],
       [...asked.slice(2), '--split', 'random'],
+      [...asked.slice(2), '--report', 'clicks.html'],
     ])
       expect((await shop.run(['evaluate', ...wrong])).exitCode).toBe(2);
+  });
+
+  it('writes all of it as one page, which says how to repeat it and no user', async () => {
+    const argv = ['evaluate', ...cut, '--segment', 'item.price', '--report', "pages/it's here.html"];
+    const { stdout, exitCode } = await shop.run(argv);
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain("report  pages/it's here.html");
+    const page = readFileSync(join(shop.directory, "pages/it's here.html"), 'utf8');
+    expect(page).toMatch(/^<!doctype html>[\s\S]*Your pipeline shows a right product[\s\S]*<\/html>\n$/);
+    // The apostrophe as a shell takes it, then as HTML does.
+    expect(page).toContain(
+      `recloom evaluate --cut 2024-05-11 --k 3 --segment item.price --report ${`'pages/it'\\''s here.html'`.replaceAll("'", '&#39;')}`,
+    );
+    expect(page).toContain('Customer 1');
+    expect(page).not.toMatch(/<bdi>u\d+<\/bdi>/);
+    // A machine's document stays one document; ids are shown only when asked for; examples can be left out.
+    await evaluation(['evaluate', ...cut, '--report', 'named.html', '--show-users']);
+    expect(readFileSync(join(shop.directory, 'named.html'), 'utf8')).toMatch(/<bdi>u\d+<\/bdi>/);
+    expect((await evaluation(['evaluate', ...cut, '--examples', '0', '--report', 'none.html'])).examples).toEqual([]);
+    expect(readFileSync(join(shop.directory, 'none.html'), 'utf8')).not.toContain('Customer 1');
+  });
+
+  it('refuses a page that could not be written before it measures anything', async () => {
+    mkdirSync(join(shop.directory, 'folder.html'));
+    shop.write('file', '');
+    for (const [argv, code, text] of [
+      [['--report', 'shop.yaml'], 2, /must end in \.html/],
+      [['--report', 'folder.html'], 4, /RECLOOM_DAT_WRITE[\s\S]*EISDIR/],
+      [['--report', 'file/report.html'], 4, /RECLOOM_DAT_WRITE[\s\S]*(?:ENOTDIR|EEXIST)/],
+      [['--show-users'], 2, /belongs to --report/],
+      [['--examples', '-1'], 2, /whole number from 0/],
+    ] as const) {
+      const { exitCode, stderr } = await shop.run(['evaluate', ...cut, ...argv]);
+      expect([exitCode, stderr]).toEqual([code, expect.stringMatching(text)]);
+      expect(stderr).not.toContain('✓');
+    }
   });
 
   it('refuses wrong options with what is right', async () => {

@@ -31,7 +31,10 @@ export function figuresSection(view: ReportView): Section {
   return {
     id: 'figures',
     title: 'All figures',
-    body: html`<p>Means over customers. Below each its 95 % interval: of twenty such intervals, from other customers of the same shop, nineteen would hold the true mean. The highest of a row is bold, which says nothing about chance: see <a href="#differences">Differences</a>.</p>
+    body: html`<p>Means over customers. Below each its 95 % interval: of twenty such intervals, from other customers of the same shop, nineteen would hold the true mean. ${
+      view.evaluation.comparisons.length > 0 &&
+      html`The highest of a row is bold, which says nothing about chance: see <a href="#differences">Differences</a>.`
+    }</p>
 ${table(
   'figures-table',
   `Ranking quality of lists of ${k}, with 95 % intervals`,
