@@ -38,7 +38,7 @@ export const nearDuplicates = defineComponent({
   inputs: { vectors: feature({ description: 'The vector feature to compare by, e.g. image.' }) },
   reads: ['item', 'query'],
   // No `asks`: as a ranker it has something to say on every surface.
-  capabilities: { deterministic: true, coldUser: true, coldItem: true, incremental: true, explains: true, filtersInside: true },
+  capabilities: { deterministic: true, coldUser: true, coldItem: true, explains: true, filtersInside: true },
   stateVersion: 1,
   async fit({ options, inputs, deps, signal, progress }) {
     const { findGroups } = await import('./find-groups.js');
