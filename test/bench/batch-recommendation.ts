@@ -172,7 +172,7 @@ async function compare(contender: Contender, dataset: Dataset, peer: PythonPeer,
     ];
   } finally {
     await pipeline.close();
-    component.dispose?.();
+    await component.dispose?.();
   }
 }
 
