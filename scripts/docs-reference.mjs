@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { capabilityLines } from './docs-capabilities.mjs';
 import { exportsOf } from './docs-exports.mjs';
 import { root } from './docs-markdown.mjs';
 import { schemaRows } from './docs-schema.mjs';
@@ -27,6 +28,7 @@ const code = (text) => `\`${text}\``;
 /** The pages of `docs/reference/`: path relative to the repository, and how its text is made. */
 export const referencePages = {
   'docs/reference/plugins.md': pluginsPage,
+  'docs/reference/capabilities.md': capabilitiesPage,
   'docs/reference/errors.md': errorsPage,
   'docs/reference/cli.md': cliPage,
   'docs/reference/config.md': configPage,
@@ -83,6 +85,10 @@ async function pluginsPage() {
     for (const component of definition.components) lines.push(...componentSection(definition.id, component));
   }
   return finish(lines);
+}
+
+async function capabilitiesPage() {
+  return finish(['# What the algorithms can do', '', notice, '', ...capabilityLines(await allPlugins(), { table, code })]);
 }
 
 const anchor = (heading) =>
