@@ -24,7 +24,7 @@ export function examplesSection(view: ReportView): Section | undefined {
     title: 'Customers as examples',
     body: html`<p>Chosen by rule, not by hand: typical, best and missed cases of the first pipeline. ${
       view.showUsers ? 'Customers are shown by their ids, as was asked for.' : 'Customers are numbered; their ids are not in this page.'
-    } What they bought is: treat the page as personal data.</p>
+    } What they took is: treat the page as personal data, or measure with no examples before you pass it on.</p>
 <div class="cards">${examples.map((example, place) => card(view, example, place, marked))}</div>`,
   };
 }
@@ -48,7 +48,7 @@ function card(view: ReportView, example: ExampleCase, place: number, marked: Rea
   const rest = example.lists.filter(({ pipeline }) => !marked.has(pipeline));
   const found = took.filter(({ id }) => hits.has(id)).length;
   return html`<article class="card"><header><h3>${view.showUsers ? name(plain(example.user)) : html`Customer ${place + 1}`}</h3><p class="kind">${kinds[example.why] ?? plain(example.why)}</p></header>
-<div class="before"><div><h4>Had bought, newest first</h4>${chips(example.history.map(title), 'nothing that is known')}</div>
+<div class="before"><div><h4>Had already, newest first</h4>${chips(example.history.map(title), 'nothing that is known')}</div>
 <div><h4>Then took ${countOf(took.length, 'product')} new to them${found > 0 && html`, ${found} of them shown here`}</h4>${chips(
     took.slice(0, mostTaken).map((item) => (hits.has(item.id) ? html`<span class="found">✓ ${title(item)}</span>` : title(item))),
     'nothing',
