@@ -503,7 +503,7 @@ const variants: Readonly<Partial<Record<PresetName, readonly Variant[]>>> = {
     {
       name: 'without similar',
       change: {
-        value: 'zscore(score.nextPurchase) + 0.2 * zscore(score.habits) + 0.2 * zscore(score.recent) + 0.1 * zscore(score.trending)',
+        value: 'zscore(score.nextPurchase) + 0.2 * zscore(score.habits) + 0.2 * zscore(score.recent) + 0.05 * zscore(score.trending)',
       },
     },
   ],
