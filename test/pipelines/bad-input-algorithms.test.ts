@@ -1,6 +1,6 @@
 // Shops that leave an algorithm little to learn, or too much of one thing, for every component that learns; and the search for options.
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Dataset, datasetFromArrays, type Pipeline, type RecommendRequest } from '@recloom/core';
 import { type ComponentDefinition, isRecloomError } from '@recloom/plugin-api';
 import { describe, expect } from 'vitest';
@@ -53,7 +53,7 @@ interface Asked {
   readonly definition: ComponentDefinition;
   readonly pipeline: Pipeline;
   readonly surfaces: readonly string[];
-  view(surface: string, request: RecommendRequest): Promise<View>;
+  readonly view: (surface: string, request: RecommendRequest) => Promise<View>;
 }
 
 /** Builds a shop with each algorithm, checks that every number it learned and gives is one, and hands it on. */
@@ -258,7 +258,7 @@ tune:
     words: readonly string[],
     listen: (said: string, interrupt: () => void) => void = () => {},
   ): Promise<{ readonly exitCode: number; readonly out: string; readonly said: string }> {
-    const child = spawn(process.execPath, [cli, ...words], { cwd: shop.root, env: { ...process.env, NO_COLOR: '1' } });
+    const child = spawn(process.execPath, [cli, ...words], { cwd: dirname(shop.config), env: { ...process.env, NO_COLOR: '1' } });
     let [out, said] = ['', ''];
     child.stdout.on('data', (text: Buffer) => {
       out += text.toString();

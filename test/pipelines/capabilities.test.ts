@@ -27,7 +27,7 @@ function leftOut(view: ReadonlyMap<string, number>, user: number): string[] {
   return Array.from(items.subarray(offsets[row], offsets[row + 1]), (item) => shop.items.idOf(item)).filter((id) => !view.has(id));
 }
 const itemIds = Array.from({ length: shop.items.rowCount }, (_, row) => shop.items.idOf(row));
-const sessionOf = (items: readonly string[]): RecommendRequest['session'] =>
+const sessionOf = (items: readonly string[]): NonNullable<RecommendRequest['session']> =>
   items.map((item, place) => ({ item, type: 'purchase', time: shop.lastEventMs - (items.length - place) * 60_000 }));
 
 /** The components that answer requests, and through which surfaces; extractors of item vectors answer through their neighbours. */
@@ -258,7 +258,7 @@ async function memoryOf(reference: string, definition: ComponentDefinition): Pro
     const dataset = madeUpShop({ items: items / scale, users: users / scale, pictures });
     const pipeline = await openAlgorithm(reference, definition, dataset, {
       parts,
-      own: { ...own, with: { ...own.with, ...own.measuredWith } },
+      own: { ...own, wordsWidth: 64, with: { ...own.with, ...own.measuredWith } },
     });
     await pipeline.close();
     // What it is fed by was fitted, and kept, before it.

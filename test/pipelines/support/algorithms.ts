@@ -33,6 +33,8 @@ export interface Algorithm {
   readonly scorers?: readonly string[];
   /** What a request says besides the user; a component that does not look at people needs it. */
   readonly ask?: Pick<RecommendRequest, 'text' | 'item'>;
+  /** Numbers per text of the vectors it is fed; default 512. Fewer are quicker, and let words be taken for each other. */
+  readonly wordsWidth?: number;
   /** Its own state, measured for the table, costs less to fit with these options and has the same size. */
   readonly measuredWith?: Readonly<Record<string, unknown>>;
 }
@@ -137,16 +139,15 @@ export function configOf(
 ): Readonly<Record<string, unknown>> {
   const provides = (contract: string): boolean => definition.provides.includes(contract as never);
   const isVector = provides('extractor') && definition.capabilities.scopes?.includes('item') === true;
+  const width = own.wordsWidth ?? 512;
   const needs = own.ask === undefined ? {} : { needs: Object.keys(own.ask) };
   const upstream = {
     everything: { use: 'everything/all' },
     ...(own.scorers === undefined ? {} : { known: { use: 'popularity/popular' } }),
     ...(uses(own, 'words') || uses(own, 'space')
-      ? { words: { use: 'keyword-search/tokens', in: { text: 'item.title' }, with: { width: wordsWidth } } }
+      ? { words: { use: 'keyword-search/tokens', in: { text: 'item.title' }, with: { width } } }
       : {}),
-    ...(uses(own, 'pieces')
-      ? { pieces: { use: 'keyword-search/tokens', in: { text: 'item.title' }, with: { width: wordsWidth, pairs: false } } }
-      : {}),
+    ...(uses(own, 'pieces') ? { pieces: { use: 'keyword-search/tokens', in: { text: 'item.title' }, with: { width, pairs: false } } } : {}),
     ...(uses(own, 'space') ? { space: { use: 'multimodal/cold-map', in: { vectors: ['words'] } } } : {}),
   };
   return {
@@ -184,8 +185,6 @@ export function configOf(
   };
 }
 
-/** Few numbers per text: titles of these shops have few words, and what is made of vectors costs the cube of their width. */
-const wordsWidth = 64;
 /** More than any shop of these tests has. */
 const catalogue = 4000;
 
