@@ -278,7 +278,7 @@ tune:
       const { exitCode, said } = await recloom(shop, ['tune', shop.config]);
       expect(exitCode).toBeGreaterThan(0);
       expect(said).toContain(code);
-      expect(said).toMatch(/did you mean "lambda"/);
+      expect(said).toMatch(/did you mean\s+"lambda"/);
       expect(said).toContain(
         `shop.yaml:${
           yaml('habits.lamda')
