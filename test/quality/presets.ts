@@ -13,7 +13,7 @@ import {
   readPipelineData,
 } from '@recloom/core';
 import { type Interval, meanOf, pairedBootstrap, rankingMetrics, temporalSplit } from '@recloom/evaluate';
-import { type PresetName, presetNames, presetPath } from '@recloom/presets';
+import { type PresetName, presetNames } from '@recloom/presets';
 import { root } from '../bench/online-retail.js';
 import { readColdItems } from './cold-data.js';
 import { missingData, type Part, type ProtocolSplit, readProtocol } from './protocol-data.js';
