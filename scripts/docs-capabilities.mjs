@@ -30,17 +30,17 @@ export function capabilityLines(plugins, { table, code }) {
   const algorithms = components.filter(({ component }) => proposesOrScores(component));
   const features = components.filter(({ component }) => component.provides.includes('extractor') && !proposesOrScores(component));
   return [
-    'What each component that proposes, scores or gives features can do, as its plugin declares it. Every cell is proven: [`test/pipelines/capabilities.test.ts`](../../test/pipelines/capabilities.test.ts) builds a made-up shop with each of them and looks at what it does, for "yes" and for "–".',
+    'What each component that proposes, scores or gives features can do, as its plugin declares it. What can be seen from outside is tested, for "yes" and for "–": [`test/pipelines/capabilities.test.ts`](../../test/pipelines/capabilities.test.ts) builds a made-up shop with each of them and looks at what it does, without options but where the shop is too small for them (its list of set-ups says which).',
     '',
     '- **personal**: two people with different histories get different answers, each nearer to what they chose.',
     '- **new user**: somebody who was not there at the build is answered without a new one: a guest by the events of the visit, everybody by events recorded since. Of a component that is not personal: all get the same answer.',
     '- **new item**: an item added after the build is proposed or scored, by what is known of it, without a new build.',
     '- **recorded events**: the next request sees what `record` was told, without a new build.',
-    '- **explains**: gives reasons. They name items of the history or of the request, and without the item that a reason names the score is lower.',
+    '- **explains**: gives reasons. They name items of the history or of the request. Of those that are personal, the first reason of an answer is put to the test: with another kind of item in place of the one it names, the score is lower.',
     '- **same bytes**: the same data, options and seed give the same state to the byte, and the same answers, whatever the number of threads.',
     '- **needs**: vectors of another component, or fields of items and users; what stands in brackets may be left out.',
     '- **asked with**: what a request must bring; any of them is enough. –: nothing.',
-    '- **memory**: bytes in the snapshot (and, about, in the process that serves) of a made-up shop of 200 items and 400 people with 14 events each, and what one more item or one more person with 14 events adds there. A part that grows with the square of the catalogue is written *bytes × items*. Where links between items are kept, more people bring more links until every item has as many as it keeps. The histories of people are part of the snapshot and are not counted here.',
+    '- **memory**: bytes in the snapshot (and, about, in the process that serves) of a made-up shop of 200 items and 400 people with 14 events each, and what one more item or one more person with 14 events adds there; what takes vectors got vectors of 64 numbers. A part that grows with the square of the catalogue is written *bytes × items*. Where links between items are kept, more people bring more links until every item has as many as it keeps. The histories of people are part of the snapshot and are not counted here.',
     '',
     '## Sources and scorers',
     '',
