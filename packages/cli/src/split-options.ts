@@ -14,6 +14,7 @@ export interface SplitOptions {
   readonly until?: number;
   readonly minimumItemUsers?: number;
   readonly minimumUserItems?: number;
+  readonly repeats?: 'masked' | 'answers' | 'only';
   readonly n?: number;
   readonly fraction?: number;
   readonly foldIn?: number;
@@ -40,7 +41,7 @@ const kinds: Readonly<Record<SplitKind, true>> = {
 export const splitHelp = `Splits (--split) and what each takes:
   temporal        before --cut is for training, what comes after is asked; no
                   --cut: the last 15 % of the time span. --until,
-                  --minimum-item-users, --minimum-user-items
+                  --minimum-item-users, --minimum-user-items, --repeats
   leave-last-out  each user's last new item is asked. --part,
                   --minimum-user-items
   leave-n-out     each user's last --n new items. The same
@@ -61,6 +62,13 @@ export function addSplitOptions(command: Command): void {
   command.option('--until <date>', 'end of the test; default: the end of the data', dateOption);
   command.option('--minimum-item-users <count>', 'leave out items with fewer users in training', wholeOption);
   command.option('--minimum-user-items <count>', 'leave out, or do not ask, users with fewer items', wholeOption);
+  command.addOption(
+    new Option('--repeats <what>', 'what users take again: no answer, an answer, all that is asked; default: masked').choices([
+      'masked',
+      'answers',
+      'only',
+    ]),
+  );
   command.option('--n <count>', 'items kept back per user; default: 2', wholeOption);
   command.option('--fraction <share>', 'share kept back; default: 0.1, of items 0.2', numberOption);
   command.option('--fold-in <share>', 'share of the items that guests bring along; default: 0.8', numberOption);
@@ -97,6 +105,7 @@ export function splitRequestOf(options: SplitOptions): SplitRequest {
     untilMs: options.until,
     minimumItemUsers: options.minimumItemUsers,
     minimumUserItems: options.minimumUserItems,
+    repeats: options.repeats,
     count: options.n,
     fraction: options.fraction,
     foldIn: options.foldIn,

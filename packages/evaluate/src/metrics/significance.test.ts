@@ -19,6 +19,8 @@ describe('pairedRandomisationTest', () => {
 
   it('finds nothing where nothing differs, and never p = 0', () => {
     expect(pairedRandomisationTest([0.3, 0.4], [0.3, 0.4])).toBe(1);
+    // The same sums in another order.
+    expect(pairedRandomisationTest(new Float64Array(100).fill(0.1 + 0.2), new Float64Array(100).fill(0.3))).toBe(1);
     expect(pairedRandomisationTest(new Float64Array(100).fill(1), new Float64Array(100))).toBeCloseTo(1 / 10_001, 12);
   });
 

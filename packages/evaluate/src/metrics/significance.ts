@@ -48,8 +48,11 @@ export function pairedBootstrap(
  * @throws RangeError when the lengths differ or there is no case.
  */
 export function pairedRandomisationTest(left: ArrayLike<number>, right: ArrayLike<number>, options: ResampleOptions = {}): number {
-  // A case without a difference has the same figure under either sign.
-  const differences = differencesOf(left, right).filter((difference) => difference !== 0);
+  // A case without a difference has the same figure under either sign; and figures that differ by rounding are the same.
+  const differences = differencesOf(left, right).filter((difference, place) => {
+    const size = Math.max(Math.abs(left[place] as number), Math.abs(right[place] as number));
+    return Math.abs(difference) > size * 1e-12;
+  });
   const count = differences.length;
   if (count === 0) return 1;
   const observed = Math.abs(differences.reduce((sum, difference) => sum + difference, 0));

@@ -29,6 +29,16 @@ describe('makeSplits', () => {
     expect(chosen.description.summary).not.toContain('no cut was given');
   });
 
+  it('asks for what is taken again, where that is wanted', () => {
+    const request = { cutMs: start + 50 * day } as const;
+    for (const repeats of ['masked', 'answers'] as const) {
+      const { splits, description } = makeSplits(dataset, { ...request, repeats });
+      expect(splits[0]?.cases).toEqual(temporalSplit(dataset, { ...request, repeats }).cases);
+      expect(description.summary.includes('that was new to them')).toBe(repeats === 'masked');
+    }
+    expect(() => makeSplits(dataset, { kind: 'random', repeats: 'answers' })).toThrow(refused(/takes no "repeats"/));
+  });
+
   it.each(splitKinds.filter((kind) => kind !== 'predefined'))('%s: asks somebody and leaves nothing of the answers in training', (kind) => {
     const { splits, description } = makeSplits(dataset, {
       kind,

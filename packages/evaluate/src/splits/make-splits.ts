@@ -36,6 +36,8 @@ export interface SplitRequest {
   readonly minimumItemUsers?: number;
   /** Users with fewer items are not asked (`temporal`: left out); the default depends on the kind. */
   readonly minimumUserItems?: number;
+  /** `temporal`: whether what users take again is no answer (`masked`, the default), one like the others (`answers`), or all that is asked (`only`). */
+  readonly repeats?: 'masked' | 'answers' | 'only';
   /** `leave-n-out`: how many of each user's last items are kept back; default 2. */
   readonly count?: number;
   /** `random`: share of each user's items that is kept back, default .1; `user-holdout`: of the users, default .1; `cold-items`: of the items, default .2. */
@@ -60,7 +62,7 @@ export interface DescribedSplits {
 
 /** What each kind takes besides `kind`. */
 const taken: Readonly<Record<SplitKind, readonly (keyof SplitRequest)[]>> = Object.freeze({
-  temporal: ['cutMs', 'untilMs', 'minimumItemUsers', 'minimumUserItems'],
+  temporal: ['cutMs', 'untilMs', 'minimumItemUsers', 'minimumUserItems', 'repeats'],
   'leave-last-out': ['minimumUserItems', 'part'],
   'leave-n-out': ['count', 'minimumUserItems', 'part'],
   random: ['fraction', 'minimumUserItems', 'part', 'seeds'],
@@ -74,6 +76,9 @@ const taken: Readonly<Record<SplitKind, readonly (keyof SplitRequest)[]>> = Obje
 export function splitOptionsOf(kind: SplitKind): readonly (keyof SplitRequest)[] {
   return taken[kind];
 }
+
+/** The end of the sentence about a temporal split. */
+const whatIsAsked = Object.freeze({ masked: ' that was new to them', answers: '', only: ' again' });
 
 const dayMs = 86_400_000;
 /** Share of the time span that a temporal split without a cut keeps for the test. */
@@ -106,13 +111,14 @@ export function makeSplits(dataset: Dataset, request: SplitRequest = {}): Descri
         cutMs,
         ...(request.untilMs === undefined ? {} : { untilMs: request.untilMs }),
         ...(request.minimumItemUsers === undefined ? {} : { minimumItemUsers: request.minimumItemUsers }),
+        ...(request.repeats === undefined ? {} : { repeats: request.repeats }),
         ...minimum,
       });
       const until = request.untilMs === undefined ? '' : `, to ${instant(request.untilMs)}`;
       const chosen = request.cutMs === undefined ? ' (no cut was given: the last 15 % of the time span)' : '';
       return described(
         [split],
-        `Everything before ${instant(cutMs)} is for training; asked is what each user took from then on${until} that was new to them${chosen}.`,
+        `Everything before ${instant(cutMs)} is for training; asked is what each user took from then on${until}${whatIsAsked[request.repeats ?? 'masked']}${chosen}.`,
         { cut: new Date(cutMs).toISOString() },
       );
     }
