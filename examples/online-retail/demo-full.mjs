@@ -20,7 +20,7 @@ const opinions = { trees: 'score.ranker.taken', network: 'score.attention.taken'
 
 /** Protocol Q1, 1,262 customers: docs/guide/own-model.md, printed again by `npm run quality -- ranker --part test`. */
 const measured = [
-  ['the preset’s blend, weights by hand', '.148', ''],
+  ['four scores, weights by hand', '.148', ''],
   ['trees alone (LambdaMART)', '.164', '+.010 … +.022'],
   ['the network alone', '.161', '+.007 … +.019'],
   ['both, with a little of the blend', '.166', '+.014 … +.022'],
