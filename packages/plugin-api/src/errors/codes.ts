@@ -195,7 +195,8 @@ export const errorCodes = {
     audience: 'data owner',
   },
   RECLOOM_DAT_FEW_CASES: {
-    message: ({ count }: { count: number }) => `There ${count === 1 ? 'is' : 'are'} only ${count} case${count === 1 ? '' : 's'} to learn from.`,
+    message: ({ count }: { count: number }) =>
+      `There ${count === 1 ? 'is' : 'are'} only ${count} case${count === 1 ? '' : 's'} to learn from.`,
     hint: 'Figures from so few are mostly chance: take a longer window, or more data.',
     audience: 'data owner',
   },
@@ -525,7 +526,8 @@ export const errorCodes = {
     audience: 'pipeline author',
   },
   RECLOOM_RUN_FEW_CASES: {
-    message: ({ count }: { count: number }) => `Only ${count} user${count === 1 ? ' was' : 's were'} asked: the figures are hardly more than anecdotes.`,
+    message: ({ count }: { count: number }) =>
+      `Only ${count} user${count === 1 ? ' was' : 's were'} asked: the figures are hardly more than anecdotes.`,
     hint: 'Keep back more, or lower the items a user must have; look at the intervals before you believe a difference.',
     audience: 'pipeline author',
   },
