@@ -1,16 +1,14 @@
 // G6: an epoch of alternating least squares against implicit's, which is C++ over BLAS, from the same start factors with the
 // same objective. implicit's default takes three steps of conjugate gradients and stays away from the solution; its Cholesky
 // solver finds it. Times are held against the default, factors against Cholesky's.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { createInterface, type Interface } from 'node:readline';
 import { gunzipSync } from 'node:zlib';
 import { alternatingLeastSquares, type ComputePool, createComputePool, type SparseMatrix, sparseMatrixFromEntries } from '@recloom/kernels';
 import type { Outcome } from './goal.js';
 import { interleave, type Timing, uniformSource } from './measure.js';
 import { readTraining, root } from './online-retail.js';
+import { findPythonWith, howToGetPeers, PythonPeer } from './python-peer.js';
 import type { SuiteOptions } from './suites.js';
 
 /** Epochs of a timed fit; the first, which also reads the data, is not counted. */
@@ -45,14 +43,6 @@ for line in sys.stdin:
         quick, _ = fit(int(threads), int(epochs))
         print(numpy.linalg.norm(quick.item_factors - exact.item_factors) / numpy.linalg.norm(exact.item_factors), 0, flush=True)
 `;
-
-/** A Python that has implicit, or undefined: `RECLOOM_BENCH_PYTHON`, `RECLOOM_PYTHON`, else `python3`. */
-function findPython(): string | undefined {
-  const candidates = [process.env['RECLOOM_BENCH_PYTHON'], process.env['RECLOOM_PYTHON'], 'python3'];
-  return candidates.find(
-    (python) => python !== undefined && python !== '' && spawnSync(python, ['-c', 'import implicit'], { stdio: 'ignore' }).status === 0,
-  );
-}
 
 /** What is fitted: the options that implicit was tuned to on validation (/work/shared/reference/quality/reference.md). */
 interface Case {
@@ -108,68 +98,24 @@ const cases: readonly Case[] = [
   { name: 'MovieLens-100K, 64 factors, alpha 10', factors: 64, alpha: 10, regularization: 10, beside: true, ...shared('ml100k-random') },
 ];
 
-/** A Python process that fits the same matrix whenever asked. */
-class ImplicitAls {
-  readonly version: string;
-  readonly #process: ChildProcess;
-  readonly #reader: Interface;
-  readonly #lines: AsyncIterator<string>;
-  readonly #folder: string;
+/** A Python process that fits the same matrix whenever asked. Two threads at most: implicit's own share the rows out. */
+function startImplicit(python: string, given: Case, matrix: SparseMatrix, start: Float32Array): Promise<PythonPeer> {
+  const files = { offsets: matrix.rowOffsets, columns: matrix.columnIndices, start };
+  const parameters = [matrix.rowCount, matrix.columnCount, given.factors, given.alpha, given.regularization];
+  return PythonPeer.start(python, script, files, parameters, 2);
+}
 
-  private constructor(child: ChildProcess, reader: Interface, lines: AsyncIterator<string>, folder: string, version: string) {
-    this.#process = child;
-    this.#reader = reader;
-    this.#lines = lines;
-    this.#folder = folder;
-    this.version = version;
-  }
+/** One epoch of implicit's default, timed by Python itself. */
+async function implicitEpoch(peer: PythonPeer, threads: number): Promise<Timing> {
+  const [cpuMs = Number.NaN, wallMs = Number.NaN] = await peer.ask(`time ${threads} ${timedEpochs}`);
+  return { cpuMs, wallMs };
+}
 
-  static async start(python: string, given: Case, matrix: SparseMatrix, start: Float32Array): Promise<ImplicitAls> {
-    const folder = mkdtempSync(join(tmpdir(), 'recloom-bench-als-'));
-    writeFileSync(join(folder, 'offsets'), matrix.rowOffsets);
-    writeFileSync(join(folder, 'columns'), matrix.columnIndices);
-    writeFileSync(join(folder, 'start'), start);
-    const numbers = [matrix.rowCount, matrix.columnCount, given.factors, given.alpha, given.regularization].map(String);
-    const child = spawn(python, ['-W', 'ignore', '-c', script, folder, ...numbers], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      // As implicit itself asks for: its own threads share the rows out.
-      env: { ...process.env, OPENBLAS_NUM_THREADS: '1', OMP_NUM_THREADS: '2', MKL_NUM_THREADS: '1' },
-    });
-    if (child.stdout === null) throw new Error('Python has no output.');
-    const reader = createInterface({ input: child.stdout });
-    const lines = reader[Symbol.asyncIterator]();
-    const { value, done } = await lines.next();
-    if (done === true) throw new Error(`${python} ended at once.`);
-    return new ImplicitAls(child, reader, lines, folder, value);
-  }
-
-  async #ask(line: string): Promise<readonly [number, number]> {
-    this.#process.stdin?.write(`${line}\n`);
-    const { value, done } = await this.#lines.next();
-    if (done === true) throw new Error('Python ended.');
-    return value.split(' ').map(Number) as unknown as [number, number];
-  }
-
-  /** One epoch of its default, timed by Python itself. */
-  async epoch(threads: number): Promise<Timing> {
-    const [cpuMs, wallMs] = await this.#ask(`time ${threads} ${timedEpochs}`);
-    return { cpuMs, wallMs };
-  }
-
-  /** The item factors of its Cholesky solver, and how far its default is from them (relative). */
-  async exact(): Promise<{ readonly factors: Float32Array; readonly defaultDistance: number }> {
-    const [defaultDistance] = await this.#ask(`exact 1 ${comparedEpochs}`);
-    const bytes = readFileSync(join(this.#folder, 'exact'));
-    return { factors: new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)), defaultDistance };
-  }
-
-  async stop(): Promise<void> {
-    const ended = new Promise((done) => this.#process.once('exit', done));
-    this.#process.stdin?.end();
-    await ended;
-    this.#reader.close();
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
+/** The item factors of implicit's Cholesky solver, and how far its default is from them (relative). */
+async function implicitExact(peer: PythonPeer): Promise<{ readonly factors: Float32Array; readonly defaultDistance: number }> {
+  const [defaultDistance = Number.NaN] = await peer.ask(`exact 1 ${comparedEpochs}`);
+  const bytes = readFileSync(join(peer.folder, 'exact'));
+  return { factors: new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)), defaultDistance };
 }
 
 function fit(
@@ -222,13 +168,12 @@ function distance(one: Float32Array, other: Float32Array): number {
 
 /** An epoch on one thread (CPU time) and on two (wall time), and how far factors are from implicit's exact ones. */
 export async function benchAls({ quick }: SuiteOptions): Promise<Outcome[]> {
-  const python = findPython();
+  const python = findPythonWith('implicit');
   const outcomes: Outcome[] = [];
   for (const given of cases) {
     const { read } = given;
     if (read === undefined || python === undefined) {
-      const skipped =
-        read === undefined ? given.missing : 'no Python with implicit: set RECLOOM_BENCH_PYTHON to one (pip install implicit==0.7.3)';
+      const skipped = read === undefined ? given.missing : `no Python with implicit: ${howToGetPeers}`;
       outcomes.push({ goal: 'G6', name: `an ALS epoch, in implicit's (${given.name})`, skipped });
       continue;
     }
@@ -240,19 +185,19 @@ export async function benchAls({ quick }: SuiteOptions): Promise<Outcome[]> {
 async function compare(python: string, given: Case, matrix: SparseMatrix, quick: boolean): Promise<Outcome[]> {
   const uniform = uniformSource(7);
   const start = Float32Array.from({ length: matrix.columnCount * given.factors }, () => uniform() * 0.01);
-  const peer = await ImplicitAls.start(python, given, matrix, start);
+  const peer = await startImplicit(python, given, matrix, start);
   const pools = [createComputePool({ threads: 1 }), createComputePool({ threads: 2 })] as const;
   try {
     const times = await interleave(
       {
         own: () => epochOf(given, matrix, start, pools[0]),
-        implicit: () => peer.epoch(1),
+        implicit: () => implicitEpoch(peer, 1),
         ownOnTwo: () => epochOf(given, matrix, start, pools[1]),
-        implicitOnTwo: () => peer.epoch(2),
+        implicitOnTwo: () => implicitEpoch(peer, 2),
       },
       { rounds: quick ? 1 : 7, warmUpRounds: quick ? 1 : 2 },
     );
-    const exact = await peer.exact();
+    const exact = await implicitExact(peer);
     const own = await fit(given, matrix, start, comparedEpochs, pools[0]);
     const apart = distance(own.columnFactors, exact.factors);
     const shape = `${matrix.rowCount} × ${matrix.columnCount}, ${matrix.rowOffsets[matrix.rowCount]} pairs, alpha ${given.alpha}, regularisation ${given.regularization}`;

@@ -1,9 +1,6 @@
 // The fit of item-kNN against implicit's, which is C++: the same cosines, as many neighbours, one thread each.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { createInterface, type Interface } from 'node:readline';
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { type Dataset, datasetFromArrays } from '@recloom/core';
 import { createComputePool } from '@recloom/kernels';
@@ -12,6 +9,7 @@ import { itemKnn } from '@recloom/plugin-collaborative-neighbours';
 import type { Outcome } from './goal.js';
 import { interleave, type Timing } from './measure.js';
 import { readTraining, root } from './online-retail.js';
+import { findPythonWith, howToGetPeers, PythonPeer } from './python-peer.js';
 import type { SuiteOptions } from './suites.js';
 
 const neighbours = 100;
@@ -34,14 +32,6 @@ for line in sys.stdin:
     print(cpu, wall, float(model.similarity.sum() - model.similarity.diagonal().sum()), flush=True)
 `;
 
-/** A Python that has implicit, or undefined: `RECLOOM_BENCH_PYTHON`, `RECLOOM_PYTHON`, else `python3`. */
-function findPython(): string | undefined {
-  const candidates = [process.env['RECLOOM_BENCH_PYTHON'], process.env['RECLOOM_PYTHON'], 'python3'];
-  return candidates.find(
-    (python) => python !== undefined && python !== '' && spawnSync(python, ['-c', 'import implicit'], { stdio: 'ignore' }).status === 0,
-  );
-}
-
 /** Users × items, each pair once. */
 interface Pairs {
   readonly offsets: Int32Array;
@@ -61,56 +51,33 @@ function pairsOf({ history }: Dataset): Pairs {
 
 /** A Python process that fits the same matrix whenever asked. */
 class ImplicitKnn {
-  readonly version: string;
   /** Σ of the similarities it kept last, its own left out. */
   sum = Number.NaN;
-  readonly #process: ChildProcess;
-  readonly #reader: Interface;
-  readonly #lines: AsyncIterator<string>;
-  readonly #folder: string;
+  readonly #peer: PythonPeer;
 
-  private constructor(child: ChildProcess, reader: Interface, lines: AsyncIterator<string>, folder: string, version: string) {
-    this.#process = child;
-    this.#reader = reader;
-    this.#lines = lines;
-    this.#folder = folder;
-    this.version = version;
+  private constructor(peer: PythonPeer) {
+    this.#peer = peer;
   }
 
   static async start(python: string, dataset: Dataset): Promise<ImplicitKnn> {
-    const folder = mkdtempSync(join(tmpdir(), 'recloom-bench-knn-'));
     const { offsets, columns } = pairsOf(dataset);
-    writeFileSync(join(folder, 'offsets'), offsets);
-    writeFileSync(join(folder, 'columns'), columns);
     const { userCount, itemCount } = dataset.history;
-    const child = spawn(python, ['-W', 'ignore', '-c', script, folder, String(userCount), String(itemCount), String(neighbours)], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, OPENBLAS_NUM_THREADS: '1', OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1' },
-    });
-    if (child.stdout === null) throw new Error('Python has no output.');
-    const reader = createInterface({ input: child.stdout });
-    const lines = reader[Symbol.asyncIterator]();
-    const { value, done } = await lines.next();
-    if (done === true) throw new Error(`${python} ended at once.`);
-    return new ImplicitKnn(child, reader, lines, folder, value);
+    return new ImplicitKnn(await PythonPeer.start(python, script, { offsets, columns }, [userCount, itemCount, neighbours]));
+  }
+
+  get version(): string {
+    return this.#peer.version;
   }
 
   /** One fit, timed by Python itself. */
   readonly fit = async (): Promise<Timing> => {
-    this.#process.stdin?.write('\n');
-    const { value, done } = await this.#lines.next();
-    if (done === true) throw new Error('Python ended.');
-    const [cpuMs, wallMs, sum] = value.split(' ').map(Number);
-    this.sum = sum as number;
-    return { cpuMs: cpuMs as number, wallMs: wallMs as number };
+    const [cpuMs = Number.NaN, wallMs = Number.NaN, sum = Number.NaN] = await this.#peer.ask();
+    this.sum = sum;
+    return { cpuMs, wallMs };
   };
 
-  async stop(): Promise<void> {
-    const ended = new Promise((done) => this.#process.once('exit', done));
-    this.#process.stdin?.end();
-    await ended;
-    this.#reader.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+  stop(): Promise<void> {
+    return this.#peer.stop();
   }
 }
 
@@ -127,7 +94,7 @@ function readBeauty(): Dataset {
 
 /** Fits on one thread, from the history in memory to the links: cosine, no shrinkage, all people alike. */
 export async function benchItemKnn({ quick }: SuiteOptions): Promise<Outcome[]> {
-  const python = findPython();
+  const python = findPythonWith('implicit');
   const outcomes: Outcome[] = [];
   const sizes = [
     { name: 'Online Retail', read: readTraining },
@@ -136,10 +103,7 @@ export async function benchItemKnn({ quick }: SuiteOptions): Promise<Outcome[]> 
   for (const { name, read } of sizes) {
     const title = `item-kNN's fit, in implicit's (${name})`;
     if (read === undefined || python === undefined) {
-      const missing =
-        read === undefined
-          ? `${beauty} is not there`
-          : 'no Python with implicit: set RECLOOM_BENCH_PYTHON to one (pip install implicit==0.7.3)';
+      const missing = read === undefined ? `${beauty} is not there` : `no Python with implicit: ${howToGetPeers}`;
       outcomes.push({ goal: 'KNN', name: title, skipped: missing });
       continue;
     }
@@ -189,7 +153,7 @@ async function compare(python: string, title: string, dataset: Dataset, quick: b
       name: title,
       figure: times.own.cpuMs.median / times.implicit.cpuMs.median,
       unit: '×',
-      bound: { atMost: 1.5 },
+      bound: { atMost: 1 },
       limit: { name: `implicit ${peer.version} CosineRecommender, one thread`, value: times.implicit.cpuMs.median, unit: 'ms CPU' },
       note: `${history.userCount} users × ${history.itemCount} items, ${neighbours} neighbours, the same similarities: ${times.own.cpuMs.median.toFixed(0)} ms on one thread, from the events in memory; implicit starts from its matrix`,
     };

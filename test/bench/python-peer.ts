@@ -20,35 +20,37 @@ export function findPythonWith(...modules: readonly string[]): string | undefine
   );
 }
 
-/** A process of one script, on one thread. The script prints its library's version first. */
+/** A process of one script. The script prints its library's version first. */
 export class PythonPeer {
   /** What the script printed first. */
   readonly version: string;
   readonly #process: ChildProcess;
   readonly #reader: Interface;
   readonly #lines: AsyncIterator<string>;
-  readonly #folder: string;
+  /** Where its files lie, and where it may leave others. */
+  readonly folder: string;
 
   private constructor(child: ChildProcess, reader: Interface, lines: AsyncIterator<string>, folder: string, version: string) {
     this.#process = child;
     this.#reader = reader;
     this.#lines = lines;
-    this.#folder = folder;
+    this.folder = folder;
     this.version = version;
   }
 
-  /** Starts `script` with a folder that holds `files`, then `parameters`. @throws Error when it ends at once */
+  /** Starts `script` with a folder that holds `files`, then `parameters`; its own threads (OpenMP) are one unless told. @throws Error when it ends at once */
   static async start(
     python: string,
     script: string,
     files: Readonly<Record<string, Int32Array | Float32Array>>,
     parameters: readonly (string | number)[],
+    threads = 1,
   ): Promise<PythonPeer> {
     const folder = mkdtempSync(join(tmpdir(), 'recloom-bench-'));
     for (const [name, values] of Object.entries(files)) writeFileSync(join(folder, name), values);
     const child = spawn(python, ['-W', 'ignore', '-c', script, folder, ...parameters.map(String)], {
       stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...process.env, OPENBLAS_NUM_THREADS: '1', OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1' },
+      env: { ...process.env, OPENBLAS_NUM_THREADS: '1', OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: '1' },
     });
     if (child.stdout === null) throw new Error('Python has no output.');
     const reader = createInterface({ input: child.stdout });
@@ -75,6 +77,6 @@ export class PythonPeer {
     this.#process.stdin?.end();
     await ended;
     this.#reader.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -58,8 +58,11 @@ export function registerTune(program: Command, host: CommandHost): void {
             'Name another with --out, or write over it with --force.',
           );
       }
-      const [{ readPipelineData, resolveTune, validatePipeline }, { trialsTable, tune, tunedConfig }, { createBuildRenderer }] =
-        await Promise.all([import('@recloom/core'), import('@recloom/evaluate'), import('../build-renderer.js')]);
+      const [
+        { readPipelineData, resolveTune, validatePipeline },
+        { baseReference, trialsTable, tune, tunedConfig },
+        { createBuildRenderer },
+      ] = await Promise.all([import('@recloom/core'), import('@recloom/evaluate'), import('../build-renderer.js')]);
       // Mistakes in the config are told before the data are read.
       const { plan } = await validatePipeline(config, { ...hostOptions(io), data: false });
       const { file } = plan.loaded;
@@ -111,7 +114,7 @@ export function registerTune(program: Command, host: CommandHost): void {
         .finally(() => renderer.stop());
       const written = report.changes.length > 0;
       try {
-        if (written) await writeFile(out, tunedConfig(report, baseOf(out, config)), { flag: options.force === true ? 'w' : 'wx' });
+        if (written) await writeFile(out, tunedConfig(report, baseReference(config, out)), { flag: options.force === true ? 'w' : 'wx' });
         await writeFile(table, trialsTable(report), { flag: options.force === true ? 'w' : 'wx' });
       } catch (error) {
         const why = (error as NodeJS.ErrnoException).code ?? 'it failed';
@@ -318,10 +321,4 @@ function instant(text: string): string {
 
 function figure(of: number): string {
   return of.toFixed(4);
-}
-
-/** How the config beside a file is named in it, with forward slashes. */
-function baseOf(out: string, config: string): string {
-  const path = relative(dirname(out), config).replaceAll('\\', '/');
-  return path.startsWith('.') ? path : `./${path}`;
 }
