@@ -61,7 +61,7 @@ export const trending = defineComponent({
   provides: ['source', 'scorer'],
   options: trendingOptions,
   capabilities,
-  stateVersion: 1,
+  stateVersion: 2,
   async fit(context) {
     const { fitTrending } = await import('./trending.js');
     return fitTrending(context);

@@ -16,6 +16,8 @@ export interface CountRule {
   readonly untilAgeDays: number;
   /** Days after which an event counts 1/e; absent = all alike. */
   readonly decayDays: number | undefined;
+  /** Of `users`: a user counts once per item in each stretch of so many days from `fromAgeDays` on; absent = once in all. */
+  readonly onceInDays?: number;
 }
 
 /** Counts of a group of users; `counts` is sparse: entry k belongs to item row `rows[k]`. Rows ascend. */
@@ -23,7 +25,10 @@ export interface GroupCounts {
   readonly rows: Int32Array;
   /** All above 0. */
   readonly counts: Float64Array;
-  /** What one item would count if everybody had it: users that count at all (at their newest weight), else the sum of all counts. */
+  /**
+   * What one item would count if everybody had it: users that count at all (at their newest weight; once per stretch of
+   * `onceInDays`), else the sum of all counts.
+   */
   readonly total: number;
   /** Users with at least one event that counts. */
   readonly users: number;
@@ -61,7 +66,8 @@ export function countedTypes(
 export function createCounter(history: HistoryStore, rule: CountRule): (users: ArrayLike<number>, signal: AbortSignal) => GroupCounts {
   const sums = new Float64Array(history.itemCount);
   const lastUser = new Int32Array(history.itemCount).fill(-1);
-  return (users, signal) => countGroup(history, users, rule, { sums, lastUser }, signal);
+  const lastStretch = new Int32Array(history.itemCount);
+  return (users, signal) => countGroup(history, users, rule, { sums, lastUser, lastStretch }, signal);
 }
 
 interface Scratch {
@@ -69,11 +75,14 @@ interface Scratch {
   readonly sums: Float64Array;
   /** The user who counted last for an item. */
   readonly lastUser: Int32Array;
+  /** In which stretch of `onceInDays` that was. */
+  readonly lastStretch: Int32Array;
 }
 
 function countGroup(history: HistoryStore, users: ArrayLike<number>, rule: CountRule, scratch: Scratch, signal: AbortSignal): GroupCounts {
   const { offsets, items, types, weights, timesMs } = history;
-  const { sums, lastUser } = scratch;
+  const { sums, lastUser, lastStretch } = scratch;
+  const onceInDays = rule.onceInDays ?? Number.POSITIVE_INFINITY;
   const touched: number[] = [];
   let total = 0;
   let active = 0;
@@ -81,8 +90,8 @@ function countGroup(history: HistoryStore, users: ArrayLike<number>, rule: Count
     if ((place & 0x3fff) === 0) signal.throwIfAborted();
     const user = users[place] as number;
     const start = offsets[user] as number;
-    let newest = 0;
     let counted = false;
+    let countedStretch = -1;
     // Newest first, so that the first time a user's item comes up is its newest event.
     for (let event = (offsets[user + 1] as number) - 1; event >= start; event--) {
       if (rule.countedTypes !== undefined && rule.countedTypes[types[event] as number] === 0) continue;
@@ -95,22 +104,24 @@ function countGroup(history: HistoryStore, users: ArrayLike<number>, rule: Count
         amount *= weight;
       }
       const item = items[event] as number;
-      if (!counted) {
-        counted = true;
-        newest = amount;
-      }
+      counted = true;
       if (rule.count === 'users') {
-        if (lastUser[item] === user) continue;
+        // Ages ascend, so a stretch is left for good once an event of the next one comes.
+        const stretch = Math.floor((ageDays - rule.fromAgeDays) / onceInDays);
+        if (stretch !== countedStretch) {
+          countedStretch = stretch;
+          total += amount;
+        }
+        if (lastUser[item] === user && lastStretch[item] === stretch) continue;
         lastUser[item] = user;
+        lastStretch[item] = stretch;
       } else {
         total += amount;
       }
       if (amount > 0 && sums[item] === 0) touched.push(item);
       sums[item] = (sums[item] as number) + amount;
     }
-    if (!counted) continue;
-    active++;
-    if (rule.count === 'users') total += newest;
+    if (counted) active++;
   }
   const rows = Int32Array.from(touched).sort();
   const counts = Float64Array.from(rows, (item) => sums[item] as number);

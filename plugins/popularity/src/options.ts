@@ -71,7 +71,11 @@ export const trendingOptions = z.strictObject({
     .min(0)
     .default(5)
     .describe('Least count in the recent window, in the unit of `count`, for an item to be called trending. Default 5.'),
-  count: count.default('users').describe(`${count.description} Default users.`),
+  count: count
+    .default('users')
+    .describe(
+      'What is added up: `users` counts a user once per item in every stretch as long as the shorter window, so that people who come back every week count every week in both; `events` every event, `weights` the weight of every event (events of weight 0 or less count nothing). Default users.',
+    ),
   eventTypes,
   excludeHistory,
 });
