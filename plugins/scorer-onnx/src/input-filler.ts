@@ -15,6 +15,8 @@ export interface InputFiller {
   fill(batch: CandidateBatch, arena: Arena): InferenceTensor;
   /** The same values as columns, where the input has some: what an engine takes that has no need of rows. */
   columns?(batch: CandidateBatch, arena: Arena): ColumnValues;
+  /** Gives back what it keeps. */
+  dispose?(): void;
 }
 
 /** Columns with a value per candidate, NaN where it is missing; they are read only, and valid as long as the arena is held. */

@@ -11,7 +11,7 @@ const kernels = createKernels();
 describe('ItemRows', () => {
   it('rows of the fields, gaps filled, as the columns say', () => {
     const items = tableFrom(['a', 'b', 'c'], { price: numberColumn([1, null, 3]), stock: numberColumn([10, 20, null]) });
-    expect([...(new ItemRows(items, ['stock', 'price'], -1).values() ?? [])].slice(0, 6)).toEqual([10, 1, 20, -1, -1, 3]);
+    expect([...(new ItemRows(items, ['stock', 'price'], -1, kernels).values() ?? [])].slice(0, 6)).toEqual([10, 1, 20, -1, -1, 3]);
   });
 
   it('are made piece by piece, and anew once an item changed', () => {
@@ -23,7 +23,7 @@ describe('ItemRows', () => {
     );
     let version = 1;
     const items = Object.create(table, { version: { get: () => version } }) as typeof table;
-    const rows = new ItemRows(items, ['price', 'double'], 0);
+    const rows = new ItemRows(items, ['price', 'double'], 0, kernels);
     expect(rows.values()).toBeUndefined();
     const made = rows.values();
     expect(made?.subarray(2 * 49_999, 100_000)).toEqual(Float32Array.of(49_999, 99_998));
@@ -34,9 +34,34 @@ describe('ItemRows', () => {
     expect(rows.values()?.subarray(14, 16)).toEqual(Float32Array.of(1000, 14));
   });
 
+  it('lie in the memory of the kernels until they are given back; elsewhere when that is full', () => {
+    const items = tableFrom(['a', 'b'], { price: numberColumn([1, 2]) });
+    const before = kernels.bytesInUse;
+    const rows = new ItemRows(items, ['price', 'price'], 0, kernels);
+    const values = rows.values();
+    expect(values !== undefined && kernels.isResident(values)).toBe(true);
+    expect(kernels.bytesInUse).toBeGreaterThan(before);
+    rows.dispose();
+    rows.dispose();
+    expect(kernels.bytesInUse).toBe(before);
+    expect(rows.values()).toBeUndefined();
+    const full = Object.create(kernels, {
+      float32: {
+        value: () => {
+          throw new Error('full');
+        },
+      },
+      isResident: { value: () => false },
+    }) as typeof kernels;
+    const apart = new ItemRows(items, ['price', 'price'], 0, full);
+    expect([...(apart.values() ?? [])]).toEqual([1, 1, 2, 2]);
+    apart.dispose();
+    expect(kernels.bytesInUse).toBe(before);
+  });
+
   it('too many to be kept a second time: none', () => {
     const items = Object.create(tableFrom(['a'], { price: numberColumn([1]) }), { rowCount: { value: 9_000_000 } }) as never;
-    expect(new ItemRows(items, ['price', 'price'], 0).values()).toBeUndefined();
+    expect(new ItemRows(items, ['price', 'price'], 0, kernels).values()).toBeUndefined();
   });
 
   it('give the tensor that the columns give, whatever stands between the fields', () => {

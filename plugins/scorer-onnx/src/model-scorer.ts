@@ -130,7 +130,10 @@ export class ModelScorer implements Scorer, ModelBacked {
 
   /** Gives the model back. Idempotent. */
   dispose(): Promise<void> {
-    this.#closing ??= this.#engine.close();
+    if (this.#closing === undefined) {
+      for (const input of this.#inputs) input.dispose?.();
+      this.#closing = this.#engine.close();
+    }
     return this.#closing;
   }
 
