@@ -1,12 +1,17 @@
 import { type MessagePort, parentPort } from 'node:worker_threads';
-import type { BackgroundAnswer, BackgroundMessage } from './background-protocol.js';
+import type { BackgroundAnswer, BackgroundCall, BackgroundMessage } from './background-protocol.js';
 import { toPlainError } from './protocol.js';
 
 type Work = Readonly<Record<string, unknown>>;
 
-/** Opens modules and calls their functions, one message after the other. */
+interface Opened {
+  readonly work: Work;
+  readonly overlapping: boolean;
+}
+
+/** Opens modules and calls their functions, one message after the other unless they may overlap. */
 function start(port: MessagePort): void {
-  const opened = new Map<string, Work>();
+  const opened = new Map<string, Opened>();
   const answered = async (call: number, work: () => unknown): Promise<BackgroundAnswer> => {
     try {
       return { call, value: await work() };
@@ -14,21 +19,28 @@ function start(port: MessagePort): void {
       return { call, error: toPlainError(error) };
     }
   };
+  const done = ({ call, key, name, parameters }: BackgroundCall): Promise<BackgroundAnswer> =>
+    answered(call, () => functionOf(opened.get(key)?.work, name)(...parameters));
+  /** The calls of a message that wait for those before them; the others are begun. */
+  const beginOverlapping = (calls: readonly BackgroundCall[]): readonly BackgroundCall[] =>
+    calls.filter((call) => {
+      if (opened.get(call.key)?.overlapping !== true) return true;
+      void done(call).then((answer) => post(port, [answer]));
+      return false;
+    });
   const perform = async (message: BackgroundMessage): Promise<void> => {
     switch (message.kind) {
       case 'open': {
-        const { call, key, module, settings } = message;
+        const { call, key, module, settings, overlapping } = message;
         const answer = await answered(call, async () => {
           const { open } = (await import(module)) as { readonly open: (settings: unknown) => Work | Promise<Work> };
-          opened.set(key, await open(settings));
+          opened.set(key, { work: await open(settings), overlapping });
         });
         return post(port, [answer]);
       }
       case 'calls': {
         const answers: BackgroundAnswer[] = [];
-        for (const { call, key, name, parameters } of message.calls) {
-          answers.push(await answered(call, () => functionOf(opened.get(key), name)(...parameters)));
-        }
+        for (const call of message.calls) answers.push(await done(call));
         return post(port, answers);
       }
       case 'release':
@@ -40,7 +52,9 @@ function start(port: MessagePort): void {
   };
   let last = Promise.resolve();
   port.on('message', (message: BackgroundMessage) => {
-    last = last.then(() => perform(message));
+    const calls = message.kind === 'calls' ? beginOverlapping(message.calls) : [];
+    if (message.kind === 'calls' && calls.length === 0) return;
+    last = last.then(() => perform(message.kind === 'calls' ? { kind: 'calls', calls } : message));
   });
 }
 

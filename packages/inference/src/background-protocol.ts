@@ -8,10 +8,20 @@ export interface BackgroundCall {
   readonly parameters: readonly unknown[];
 }
 
-/** Host to background thread. Each message with calls is answered by one message with as many answers; messages are taken in order. */
+/**
+ * Host to background thread. Messages are taken in order, and each with calls is answered by one message with as many answers; but
+ * calls of what was opened as `overlapping` are begun at once, and each is answered by a message of its own.
+ */
 export type BackgroundMessage =
   /** `key` is the host's name for what is opened and the handle of later messages. */
-  | { readonly kind: 'open'; readonly call: number; readonly key: string; readonly module: string; readonly settings: unknown }
+  | {
+      readonly kind: 'open';
+      readonly call: number;
+      readonly key: string;
+      readonly module: string;
+      readonly settings: unknown;
+      readonly overlapping: boolean;
+    }
   | { readonly kind: 'calls'; readonly calls: readonly BackgroundCall[] }
   | { readonly kind: 'release'; readonly key: string }
   | { readonly kind: 'stop' };

@@ -18,6 +18,7 @@ export async function open({ start, fail }) {
       order.push(name);
       return [...order];
     },
+    fill: (values, value) => void values.fill(value),
     double: (values) => values.map((value) => 2 * value),
     thread: async () => (await import('node:worker_threads')).threadId,
     fail: () => {
@@ -86,6 +87,47 @@ describe('work in the background', () => {
     expect(await slow).toEqual(['slow']);
     expect(await quick).toEqual(['slow', 'quick']);
     expect(await later).toEqual(['slow', 'quick', 'later']);
+  });
+
+  it('may overlap: then each call is begun when it comes, beside those of others that wait for each other', async () => {
+    const inference = service();
+    const work = await inference.background({ module, settings: { start: 0 }, overlapping: true });
+    const other = await inference.background({ module, settings: { start: 0 } });
+    const slow = work.call('note', 'slow', 30);
+    const waiting = other.call('note', 'waiting', 60);
+    const quick = work.call('note', 'quick', 0);
+    const behind = other.call('note', 'behind', 0);
+    expect(await quick).toEqual(['quick']);
+    expect(await slow).toEqual(['quick', 'slow']);
+    expect(await waiting).toEqual(['waiting']);
+    expect(await behind).toEqual(['waiting', 'behind']);
+    const [failed, unknown, uncopiable, fine] = await Promise.allSettled([
+      work.call('fail'),
+      work.call('nothing'),
+      work.call('uncopiable'),
+      work.call('add', 1),
+    ]);
+    expect(failed).toMatchObject({ reason: { code: 'TEST_REFUSED', retryable: true } });
+    expect(unknown).toMatchObject({ reason: { message: 'there is no function nothing' } });
+    expect(uncopiable).toMatchObject({ reason: { message: expect.stringContaining('could not be cloned') } });
+    expect(fine).toEqual({ status: 'fulfilled', value: 1 });
+  });
+
+  it('that overlaps is finished as well when the service closes', async () => {
+    const inference = service();
+    const work = await inference.background({ module, settings: { start: 0 }, overlapping: true });
+    const under = [work.call('hang', 50), work.call('hang', 20)];
+    await new Promise((resolve) => setImmediate(resolve));
+    const closing = inference.close();
+    expect(await Promise.all(under)).toEqual(['awake', 'awake']);
+    await closing;
+  });
+
+  it('sees the memory of a SharedArrayBuffer that it was given', async () => {
+    const work = await service().background({ module, settings: { start: 0 }, overlapping: true });
+    const memory = new Int32Array(new SharedArrayBuffer(8));
+    await work.call('fill', memory, 7);
+    expect([...memory]).toEqual([7, 7]);
   });
 
   it('is answered at once for all calls of one turn, so that what follows from them meets', async () => {

@@ -37,7 +37,7 @@ export class BackgroundThread {
 
   /** @throws what the module or its `open` throws, RECLOOM_RUN_WORKER_DIED, RECLOOM_RUN_CLOSED */
   async open(request: BackgroundRequest): Promise<BackgroundWork> {
-    const identity = JSON.stringify([request.module.href, request.settings]);
+    const identity = JSON.stringify([request.module.href, request.settings, request.overlapping === true]);
     let entry = this.#entries.get(identity);
     if (entry === undefined) {
       entry = { key: `work-${this.#nextKey++}`, identity, request, references: 0, opened: undefined };
@@ -92,7 +92,8 @@ export class BackgroundThread {
     const opening = new Promise<unknown>((resolve, reject) => {
       const worker = this.#start();
       const call = this.#expect({ resolve, reject });
-      this.#post(worker, { kind: 'open', call, key, module: request.module.href, settings: request.settings });
+      const { module, settings, overlapping = false } = request;
+      this.#post(worker, { kind: 'open', call, key, module: module.href, settings, overlapping });
     });
     entry.opened = opening;
     opening.catch(() => {

@@ -19,10 +19,10 @@ import {
   recloomError,
   type Warning,
 } from '@recloom/plugin-api';
+import { BackgroundDecoder } from './background-decoder.js';
 import { BackgroundTokenizer } from './background-tokenizer.js';
 import { findTextGraph, findVisionGraph, type GraphFile } from './model-folder.js';
 import type { ClipOptions } from './options.js';
-import { PictureDecoder } from './picture-decoder.js';
 import { PictureError, type PictureFault, pictureFaults } from './picture-fault.js';
 import { checkPromise, sniffPicture } from './picture-format.js';
 import { clipError } from './plugin-error.js';
@@ -61,6 +61,11 @@ const rowsInWarning = 20;
 /** What came of one picture. */
 type Outcome = { readonly embedding: Float32Array } | { readonly fault: PictureFault };
 
+/** A picture whose embedding is known, or its planes and how to make them again. */
+type PreparedPicture =
+  | { readonly key: string; readonly embedding: Float32Array }
+  | { readonly key: string; readonly planes: Float32Array; readonly decode: () => Promise<Float32Array> };
+
 /** What was opened on the way and is given back when the way ends early. */
 interface Closable {
   close(): Promise<void>;
@@ -81,7 +86,7 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
   readonly #context: ClipContext;
   readonly #vision: OpenedTower<VisionTower>;
   readonly #text: OpenedTower<TextTower> | undefined;
-  readonly #decoder: PictureDecoder;
+  readonly #decoder: BackgroundDecoder;
   /** Vectors of query texts and pictures; of no numbers for a text without a word the model knows. */
   readonly #queries: QueryCache<Float32Array>;
   readonly #storeKey: string;
@@ -98,7 +103,7 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
     context: ClipContext,
     vision: OpenedTower<VisionTower>,
     text: OpenedTower<TextTower> | undefined,
-    decoder: PictureDecoder,
+    decoder: BackgroundDecoder,
     queries: QueryCache<Float32Array>,
     preprocessing: Preprocessing,
   ) {
@@ -130,8 +135,9 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
     const graph = await findVisionGraph(options, services.modelFiles, signal);
     const preprocessing = await readPreprocessing(graph.directory);
     const turns = new Turns();
-    const decoder = await PictureDecoder.open({ ...options, parallelDecodes: decodesOf(options) }, preprocessing, turns);
-    const opened: Closable[] = [];
+    const limits = { ...options, parallelDecodes: decodesOf(options) };
+    const decoder = await BackgroundDecoder.open(services.inference, limits, preprocessing);
+    const opened: Closable[] = [decoder];
     try {
       const visionSession = await services.inference.load(
         {
@@ -197,7 +203,7 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
 
   async #end(): Promise<void> {
     if (this.#stored !== undefined) await this.#flush(await this.#stored, true);
-    await Promise.all([this.#vision.session.close(), this.#text?.session.close(), this.#text?.tower.close()]);
+    await Promise.all([this.#vision.session.close(), this.#text?.session.close(), this.#text?.tower.close(), this.#decoder.close()]);
   }
 
   async #extractItems(batch: ExtractBatch, out: FeatureBlock): Promise<void> {
@@ -265,19 +271,23 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
   async #embedChunk(references: readonly string[], stored: StoredEmbeddings | undefined, signal: AbortSignal): Promise<Outcome[]> {
     const prepared = await Promise.all(
       references.map((reference) =>
-        settle(signal, async () => {
+        settle(signal, async (): Promise<PreparedPicture> => {
           const bytes = await this.#read(reference, signal);
           const key = stored === undefined ? '' : await StoredEmbeddings.keyOf(bytes);
           const embedding = stored?.get(key);
-          return embedding === undefined ? { key, pixels: await this.#decoder.decode(bytes, signal) } : { key, embedding };
+          if (embedding !== undefined) return { key, embedding };
+          const decode = (): Promise<Float32Array> => this.#decoder.decode(bytes, this.#vision.tower.takeMemory, signal);
+          return { key, planes: await decode(), decode };
         }),
       ),
     );
-    const pixels = prepared.flatMap((one) => ('pixels' in one ? [one.pixels] : []));
-    const encoded = pixels.length === 0 ? [] : await this.#vision.tower.encode(pixels, signal);
+    const decoded = prepared.flatMap((one) => ('planes' in one ? [one] : []));
+    const again = (): Promise<Float32Array[]> => Promise.all(decoded.map(({ decode }) => decode()));
+    const pictures = decoded.map(({ planes }) => planes);
+    const encoded = pictures.length === 0 ? [] : await this.#vision.tower.encode(pictures, again, signal);
     let place = 0;
     return prepared.map((one): Outcome => {
-      if (!('pixels' in one)) return one;
+      if (!('planes' in one)) return one;
       const embedding = encoded[place++];
       if (embedding === undefined) return { fault: 'notFinite' };
       stored?.add(one.key, embedding);
@@ -346,7 +356,8 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
       if (bytes.length > this.#options.maximumBytes) throw new PictureError('tooManyBytes');
       const key = await StoredEmbeddings.keyOf(bytes);
       const embedding = await this.#queries.get(`image ${key}`, signal, async (shared) => {
-        const [found] = await this.#vision.tower.encode([await this.#decoder.decode(bytes, shared)], shared);
+        const decode = async (): Promise<Float32Array[]> => [await this.#decoder.decode(bytes, this.#vision.tower.takeMemory, shared)];
+        const [found] = await this.#vision.tower.encode(await decode(), decode, shared);
         if (found === undefined) throw new PictureError('notFinite');
         return found;
       });

@@ -1,11 +1,9 @@
 import { importLibrary } from '@recloom/plugin-api';
 import type * as SharpModule from 'sharp';
 import { PictureError } from './picture-fault.js';
-import { sniffPicture } from './picture-format.js';
-import type { Preprocessing } from './preprocessing.js';
+import { type ChannelTables, channelTables, type Preprocessing, writePlanes } from './preprocessing.js';
 import { enlarge } from './resample.js';
-import { Slots } from './slots.js';
-import type { Turns } from './turns.js';
+import { Turns } from './turns.js';
 
 type Sharp = typeof SharpModule.default;
 
@@ -23,76 +21,71 @@ const longestAspect = 4;
 /** What is left then, as a multiple of the short side; whole, so that the scale of the resize stays the same. */
 const keptAspect = 2;
 
-export interface DecoderLimits {
+/**
+ * The address of the library's module, which is not loaded for it: what is missing shows before a thread is asked to load it.
+ *
+ * @throws RECLOOM_PLG_LIBRARY_MISSING
+ */
+export function findPictureLibrary(): Promise<string> {
+  return importLibrary(libraryName, libraryRange, async () => import.meta.resolve(libraryName));
+}
+
+/** What may be decoded, and into what. */
+export interface DecoderSettings {
+  /** What `findPictureLibrary` gave. */
+  readonly library: string;
   readonly maximumPixels: number;
-  readonly maximumBytes: number;
   readonly timeoutMs: number;
   readonly damaged: 'refuse' | 'accept';
-  readonly parallelDecodes: number;
   readonly blockLoaders: boolean;
+  readonly preprocessing: Preprocessing;
 }
 
 /**
- * Turns encoded pictures into the pixels a vision tower takes, on libuv's threads. The only place that touches sharp.
+ * Turns encoded pictures into the numbers a vision tower takes: decoding and resizing on libuv's threads, the rest on the thread that
+ * calls. The only place that touches sharp.
  *
  * Recipe: EXIF orientation, ICC profile to sRGB, transparency over white, 8 bits, RGB; resize with the model's filter
  * without shrinking on load (the shortcut changes pixels); the middle. Metadata is dropped with the encoded bytes.
  */
 export class PictureDecoder {
   readonly #sharp: Sharp;
-  readonly #limits: DecoderLimits;
-  readonly #preprocessing: Preprocessing;
-  readonly #slots: Slots;
-  readonly #turns: Turns;
+  readonly #settings: DecoderSettings;
+  readonly #tables: ChannelTables;
+  readonly #turns = new Turns();
 
-  private constructor(sharp: Sharp, limits: DecoderLimits, preprocessing: Preprocessing, turns: Turns) {
+  private constructor(sharp: Sharp, settings: DecoderSettings) {
     this.#sharp = sharp;
-    this.#limits = limits;
-    this.#preprocessing = preprocessing;
-    this.#turns = turns;
-    this.#slots = new Slots(limits.parallelDecodes);
+    this.#settings = settings;
+    this.#tables = channelTables(settings.preprocessing);
   }
 
   /** @throws RECLOOM_PLG_LIBRARY_MISSING */
-  static async open(limits: DecoderLimits, preprocessing: Preprocessing, turns: Turns): Promise<PictureDecoder> {
-    const sharp = await importLibrary(libraryName, libraryRange, async () => (await import('sharp')).default);
-    if (limits.blockLoaders) {
+  static async open(settings: DecoderSettings): Promise<PictureDecoder> {
+    const load = async (): Promise<Sharp> => ((await import(settings.library)) as typeof SharpModule).default;
+    const sharp = await importLibrary(libraryName, libraryRange, load);
+    if (settings.blockLoaders) {
       sharp.block({ operation: ['VipsForeignLoad'] });
       sharp.unblock({ operation: keptLoaders });
     }
-    return new PictureDecoder(sharp, limits, preprocessing, turns);
+    return new PictureDecoder(sharp, settings);
   }
 
   /**
-   * RGB bytes of the crop's size, row by row. The caller owns them; `bytes` must not change meanwhile.
+   * Writes a picture's three planes to `planes` (3 × crop height × crop width). `bytes` must not change meanwhile.
    *
-   * @throws PictureError for a picture that cannot be used, and the signal's reason
+   * @throws PictureError for a picture that cannot be used
    */
-  async decode(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    if (bytes.length > this.#limits.maximumBytes) throw new PictureError('tooManyBytes');
-    sniffPicture(bytes);
-    return new Promise((resolve, reject) => {
-      // Native work cannot be stopped at once: the caller is answered, the slot is held until it has ended.
-      let timer: NodeJS.Timeout | undefined;
-      const onAbort = (): void => reject(signal.reason as Error);
-      const settle = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', onAbort);
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#slots
-        .run(signal, () => {
-          timer = setTimeout(() => reject(new PictureError('timeout')), this.#limits.timeoutMs);
-          return this.#decode(bytes);
-        })
-        .then(resolve, reject)
-        .finally(settle);
-    });
+  async decode(bytes: Uint8Array, planes: Float32Array): Promise<void> {
+    const pixels = await this.#pixels(bytes);
+    await this.#turns.next();
+    writePlanes(pixels, this.#tables, planes);
   }
 
-  async #decode(bytes: Uint8Array): Promise<Uint8Array> {
-    const { maximumPixels, timeoutMs, damaged } = this.#limits;
-    const { resize, filter, cropWidth, cropHeight } = this.#preprocessing;
+  /** RGB bytes of the crop's size, row by row. */
+  async #pixels(bytes: Uint8Array): Promise<Uint8Array> {
+    const { maximumPixels, timeoutMs, damaged } = this.#settings;
+    const { resize, filter, cropWidth, cropHeight } = this.#settings.preprocessing;
     try {
       const open = (): SharpModule.Sharp =>
         this.#sharp(bytes, {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { channelTables, parsePreprocessing, pixelTensor, readPreprocessing } from './preprocessing.js';
+import { channelTables, parsePreprocessing, pixelTensor, readPreprocessing, writePlanes } from './preprocessing.js';
 import { imageModel } from './test-clip.test-support.js';
 import { Turns } from './turns.js';
 
@@ -84,18 +84,25 @@ describe('preprocessor_config.json', () => {
 describe('the tensor', () => {
   it('holds planes of one channel each: (value × rescale − mean) / deviation', async () => {
     const settings = { ...parsePreprocessing({ image_mean: [0.5, 0, 1], image_std: [0.5, 1, 2] }), cropWidth: 2, cropHeight: 1 };
-    const first = Uint8Array.of(0, 51, 255, 255, 102, 0);
-    const second = Uint8Array.of(255, 255, 255, 0, 0, 0);
-    const { type, dims, data } = await pixelTensor(
-      [first, second],
-      settings,
-      channelTables(settings),
-      new Turns(),
-      (bytes) => new ArrayBuffer(bytes + 64),
-    );
+    const pictures = [Uint8Array.of(0, 51, 255, 255, 102, 0), Uint8Array.of(255, 255, 255, 0, 0, 0)].map((pixels) => {
+      const planes = new Float32Array(6);
+      writePlanes(pixels, channelTables(settings), planes);
+      return planes;
+    });
+    const memory = (bytes: number): ArrayBuffer => new ArrayBuffer(bytes + 64);
+    const { type, dims, data } = await pixelTensor(pictures, settings, new Turns(), memory);
     expect([type, dims]).toEqual(['float32', [2, 3, 1, 2]]);
     const expected = [-1, 1, 0.2, 0.4, 0, -0.5, 1, -1, 1, 0, 0, -0.5];
     expect(data).toHaveLength(expected.length);
     expected.forEach((value, place) => expect(Number(data[place])).toBeCloseTo(value, 6));
+  });
+
+  it('of one picture is that picture, not copied', async () => {
+    const settings = { ...parsePreprocessing({}), cropWidth: 2, cropHeight: 1 };
+    const planes = Float32Array.of(1, 2, 3, 4, 5, 6);
+    const memory = (): never => {
+      throw new Error('no memory is needed');
+    };
+    expect(await pixelTensor([planes], settings, new Turns(), memory)).toEqual({ type: 'float32', dims: [1, 3, 1, 2], data: planes });
   });
 });

@@ -86,30 +86,33 @@ export function channelTables({ rescale, mean, deviation }: Preprocessing): Chan
 }
 
 /**
- * Pictures (RGB bytes of the crop's size, row by row) as one tensor [pictures, 3, height, width], each in a turn of its own.
+ * Pictures as one tensor [pictures, 3, height, width]. One alone stays where it is; several are copied, each in a turn of its own.
  *
+ * @param pictures three planes each, as `writePlanes` writes them
  * @param takeMemory gives at least so many bytes
  */
 export async function pixelTensor(
-  pictures: readonly Uint8Array[],
+  pictures: readonly Float32Array[],
   { cropWidth, cropHeight }: Preprocessing,
-  tables: ChannelTables,
   turns: Turns,
   takeMemory: (byteLength: number) => ArrayBufferLike,
 ): Promise<InferenceTensor> {
-  const plane = cropWidth * cropHeight;
-  const length = pictures.length * 3 * plane;
-  const data = new Float32Array(takeMemory(4 * length), 0, length);
-  for (const [index, pixels] of pictures.entries()) {
+  const dims = [pictures.length, 3, cropHeight, cropWidth];
+  const [alone] = pictures;
+  if (pictures.length === 1 && alone !== undefined) return { type: 'float32', dims, data: alone };
+  const size = 3 * cropWidth * cropHeight;
+  const data = new Float32Array(takeMemory(4 * pictures.length * size), 0, pictures.length * size);
+  for (const [index, planes] of pictures.entries()) {
     await turns.next();
-    writePlanes(pixels, tables, plane, data, index * 3 * plane);
+    data.set(planes, index * size);
   }
-  return { type: 'float32', dims: [pictures.length, 3, cropHeight, cropWidth], data };
+  return { type: 'float32', dims, data };
 }
 
-/** One picture's three planes, from one pass over its pixels. */
-function writePlanes(pixels: Uint8Array, [reds, greens, blues]: ChannelTables, plane: number, out: Float32Array, first: number): void {
-  for (let place = 0, from = 0, red = first, green = first + plane, blue = first + 2 * plane; place < plane; place++, from += 3) {
+/** A picture's three planes, from one pass over its pixels: RGB bytes, row by row. */
+export function writePlanes(pixels: Uint8Array, [reds, greens, blues]: ChannelTables, out: Float32Array): void {
+  const plane = out.length / 3;
+  for (let place = 0, from = 0, red = 0, green = plane, blue = 2 * plane; place < plane; place++, from += 3) {
     out[red++] = reds[pixels[from] as number] as number;
     out[green++] = greens[pixels[from + 1] as number] as number;
     out[blue++] = blues[pixels[from + 2] as number] as number;

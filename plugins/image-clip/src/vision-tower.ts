@@ -1,6 +1,7 @@
 import type { InferenceSession, InferenceTensor } from '@recloom/plugin-api';
+import type { TakeMemory } from './background-decoder.js';
 import { clipError } from './plugin-error.js';
-import { type ChannelTables, channelTables, type Preprocessing, pixelTensor } from './preprocessing.js';
+import { type Preprocessing, pixelTensor } from './preprocessing.js';
 import { type RunFeeds, runTwice } from './run-twice.js';
 import type { Turns } from './turns.js';
 import { unitRow } from './unit-length.js';
@@ -15,14 +16,12 @@ export class VisionTower {
   readonly width: number;
   readonly #session: InferenceSession;
   readonly #preprocessing: Preprocessing;
-  readonly #tables: ChannelTables;
   readonly #output: string;
   readonly #turns: Turns;
 
   private constructor(session: InferenceSession, preprocessing: Preprocessing, output: string, width: number, turns: Turns) {
     this.#session = session;
     this.#preprocessing = preprocessing;
-    this.#tables = channelTables(preprocessing);
     this.#output = output;
     this.width = width;
     this.#turns = turns;
@@ -37,8 +36,8 @@ export class VisionTower {
       throw clipError('IMAGE_CLIP_GRAPH', `The vision graph gives ${names}, and no image_embeds.`);
     }
     const probe = new VisionTower(session, preprocessing, output, 0, turns);
-    const grey = new Uint8Array(preprocessing.cropWidth * preprocessing.cropHeight * 3).fill(128);
-    const found = await probe.#run([grey], signal);
+    const grey = async (): Promise<Float32Array[]> => [new Float32Array(preprocessing.cropWidth * preprocessing.cropHeight * 3)];
+    const found = await probe.#run(await grey(), grey, signal);
     const width = found?.dims[1];
     if (found?.type !== 'float32' || found.dims.length !== 2 || found.dims[0] !== 1 || width === undefined || width < 1) {
       const what = found === undefined ? 'nothing' : `${found.type} [${found.dims.join(', ')}]`;
@@ -47,27 +46,45 @@ export class VisionTower {
     return new VisionTower(session, preprocessing, output, width, turns);
   }
 
+  /** Memory for the planes of a picture that is encoded here. */
+  readonly takeMemory: TakeMemory = (byteLength) => this.#session.memory?.(byteLength) ?? new ArrayBuffer(byteLength);
+
   /**
    * The embeddings of pictures in one run, in order, each of length 1; undefined where it is not finite or has no direction.
    *
-   * @param pictures RGB bytes of the crop's size
+   * @param pictures three planes each, which must not be used any more
+   * @param again makes them once more, when the worker died that had them
    */
-  async encode(pictures: readonly Uint8Array[], signal: AbortSignal): Promise<(Float32Array | undefined)[]> {
-    const found = await this.#run(pictures, signal);
-    return pictures.map((_, row) => unitRow(found?.data as Float32Array, row, this.width));
+  async encode(
+    pictures: readonly Float32Array[],
+    again: () => Promise<readonly Float32Array[]>,
+    signal: AbortSignal,
+  ): Promise<(Float32Array | undefined)[]> {
+    const rows = pictures.length;
+    const found = await this.#run(pictures, again, signal);
+    return Array.from({ length: rows }, (_, row) => unitRow(found?.data as Float32Array, row, this.width));
   }
 
-  #run(pictures: readonly Uint8Array[], signal: AbortSignal): Promise<InferenceTensor | undefined> {
-    return runTwice(this.#session, () => this.#feeds(pictures), this.#output, signal);
+  #run(
+    pictures: readonly Float32Array[],
+    again: () => Promise<readonly Float32Array[]>,
+    signal: AbortSignal,
+  ): Promise<InferenceTensor | undefined> {
+    let made: readonly Float32Array[] | undefined = pictures;
+    const take = async (): Promise<RunFeeds> => {
+      const feeds = await this.#feeds(made ?? (await again()));
+      made = undefined;
+      return feeds;
+    };
+    return runTwice(this.#session, take, this.#output, signal);
   }
 
-  async #feeds(pictures: readonly Uint8Array[]): Promise<RunFeeds> {
+  async #feeds(pictures: readonly Float32Array[]): Promise<RunFeeds> {
     const session = this.#session;
-    const takeMemory = (byteLength: number): ArrayBufferLike => session.memory?.(byteLength) ?? new ArrayBuffer(byteLength);
     const tensors: Record<string, InferenceTensor> = {};
     for (const { name, type } of session.inputs) {
       // A graph of both towers wants a text as well: one token, whose embedding nobody asks for.
-      if (name === 'pixel_values') tensors[name] = await pixelTensor(pictures, this.#preprocessing, this.#tables, this.#turns, takeMemory);
+      if (name === 'pixel_values') tensors[name] = await pixelTensor(pictures, this.#preprocessing, this.#turns, this.takeMemory);
       else tensors[name] = type === 'int64' ? int64One() : { type: 'int32', dims: [1, 1], data: Int32Array.of(1) };
     }
     return { tensors, give: ['pixel_values'] };

@@ -107,13 +107,18 @@ export interface BackgroundRequest {
   readonly module: URL;
   /** Handed to `open`. Requests of equal module and settings share what it gives. */
   readonly settings: Readonly<Record<string, string | number | boolean>>;
+  /**
+   * Whether its calls may overlap: each is begun when it comes and answered when it is done, whatever came before it. For functions
+   * that mostly wait, for native threads say. Default false: one after the other.
+   */
+  readonly overlapping?: boolean;
 }
 
 /** What a `BackgroundRequest` opened. */
 export interface BackgroundWork {
   /**
-   * Calls a function of the object; arguments and result are copied as `structuredClone` does. Calls of one turn of the event
-   * loop travel together, and are done in order.
+   * Calls a function of the object; arguments and result are copied as `structuredClone` does (a `SharedArrayBuffer` is the same
+   * memory on both sides). Calls of one turn of the event loop travel together, and are done in order unless they may overlap.
    *
    * @throws what the function throws (code, message and hint of a `RecloomError` survive), RECLOOM_RUN_WORKER_DIED (retryable: the
    * next call opens it again) and RECLOOM_RUN_CLOSED
