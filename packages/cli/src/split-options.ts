@@ -1,5 +1,5 @@
-import { basename, dirname, resolve } from 'node:path';
-import type { BuildObserver, ConfigSource, Dataset } from '@recloom/core';
+import { basename, resolve } from 'node:path';
+import type { BuildObserver, Dataset } from '@recloom/core';
 import type { DescribedSplits, SplitKind, SplitRequest } from '@recloom/evaluate';
 import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
@@ -15,6 +15,7 @@ export interface SplitOptions {
   readonly minimumItemUsers?: number;
   readonly minimumUserItems?: number;
   readonly repeats?: 'masked' | 'answers' | 'only';
+  readonly relevant?: readonly string[];
   readonly n?: number;
   readonly fraction?: number;
   readonly foldIn?: number;
@@ -53,7 +54,10 @@ export const splitHelp = `Splits (--split) and what each takes:
   cold-items      a --fraction of the items is new: added with its fields
                   alone, and asked for. --seeds, --minimum-user-items
   predefined      --test FILE holds what was kept back: a data file like the
-                  config's events, or a config with its own data`;
+                  config's events, or a config with its own data
+
+With --relevant purchase, what users bought is asked for and is what they have;
+all other events are history, in each kind of split.`;
 
 /** Adds the options of a split. */
 export function addSplitOptions(command: Command): void {
@@ -69,6 +73,7 @@ export function addSplitOptions(command: Command): void {
       'only',
     ]),
   );
+  command.option('--relevant <types>', 'event types that are right answers, e.g. purchase; default: all', listOption);
   command.option('--n <count>', 'items kept back per user; default: 2', wholeOption);
   command.option('--fraction <share>', 'share kept back; default: 0.1, of items 0.2', numberOption);
   command.option('--fold-in <share>', 'share of the items that guests bring along; default: 0.8', numberOption);
@@ -106,6 +111,7 @@ export function splitRequestOf(options: SplitOptions): SplitRequest {
     minimumItemUsers: options.minimumItemUsers,
     minimumUserItems: options.minimumUserItems,
     repeats: options.repeats,
+    relevantTypes: options.relevant,
     count: options.n,
     fraction: options.fraction,
     foldIn: options.foldIn,
@@ -129,21 +135,11 @@ export interface SplitData {
  */
 export async function readSplits(config: string, options: SplitOptions, io: CliIo, observer: BuildObserver): Promise<SplitData> {
   const request = splitRequestOf(options);
-  const [{ readPipelineData }, { makeSplits }] = await Promise.all([import('@recloom/core'), import('@recloom/evaluate')]);
+  const [{ readPipelineData }, { makeSplits, readKeptBack }] = await Promise.all([import('@recloom/core'), import('@recloom/evaluate')]);
   const reading = { ...hostOptions(io), signal: io.signal, observer };
   const dataset = await readPipelineData(config, reading);
-  const test =
-    options.test === undefined
-      ? undefined
-      : // Paths of the base are its folder's, wherever the command is called.
-        await readPipelineData(testSource(config, resolve(io.directory, options.test)), { ...reading, directory: dirname(config) });
+  const test = options.test === undefined ? undefined : await readKeptBack(config, resolve(io.directory, options.test), reading);
   return { dataset, described: makeSplits(dataset, test === undefined ? request : { ...request, test }) };
-}
-
-/** A data file is read as the config's own events are; a config brings its own data. */
-function testSource(config: string, file: string): ConfigSource {
-  if (/\.(ya?ml|json)$/i.test(file)) return file;
-  return { format: '1.0', base: config, data: { events: { with: { path: file } } } };
 }
 
 /** What a person reads of a config: its file name alone. */

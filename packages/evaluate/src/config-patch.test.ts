@@ -30,6 +30,53 @@ surfaces:
 `);
   });
 
+  it('keeps notes: behind a short value, above a long one, a mapping, or when there are several', () => {
+    const text = writeConfigPatch({
+      base: './shop.yaml',
+      comment: ['Tuned.'],
+      changes: {
+        components: { habits: { with: { lambda: 50, keep: 3, weights: { view: 1, cart: 2 } } }, recent: { with: { decayDays: null } } },
+        surfaces: { home: { sources: { recent: { limit: 50, fallback: true }, habits: { limit: 300 } }, value: 'score.habits' } },
+      },
+      notes: [
+        { path: ['components', 'habits', 'with', 'lambda'], lines: ['was 100'] },
+        { path: ['components', 'habits', 'with', 'weights'], lines: ['both new'] },
+        { path: ['components', 'recent', 'with', 'decayDays'], lines: [`was 7, ${'and that for long '.repeat(6)}`.trim()] },
+        { path: ['surfaces', 'home', 'sources', 'recent', 'limit'], lines: ['was 20'] },
+        { path: ['surfaces', 'home', 'value'], lines: ['first: was 1', '', 'second: # was 2'] },
+        { path: ['base'], lines: ['the shop'] },
+        { path: ['nowhere', 'at', 'all'], lines: ['lost'] },
+      ],
+    });
+    expect(text).toBe(`# Tuned.
+
+base: ./shop.yaml # the shop
+components:
+  habits:
+    with:
+      lambda: 50 # was 100
+      keep: 3
+      # both new
+      weights: { view: 1, cart: 2 }
+  recent:
+    with:
+      # was 7, and that for long and that for long and that for long and that for long and that for long and that for long
+      decayDays: null
+surfaces:
+  home:
+    sources:
+      recent:
+        limit: 50 # was 20
+        fallback: true
+      habits: { limit: 300 }
+    # first: was 1
+
+    # second: # was 2
+    value: score.habits
+`);
+    expect(parse(text)).toMatchObject({ components: { habits: { with: { weights: { view: 1, cart: 2 } } } } });
+  });
+
   it('reads back as it was, whatever the values look like', () => {
     const odd = {
       texts: { a: 'yes', b: '1.0', c: '# no comment', d: 'two\nlines', e: `${'long '.repeat(60)}` },

@@ -11,6 +11,7 @@ import type { Warning } from '@recloom/plugin-api';
 import { askCases, type Recommender } from './ask-cases.js';
 import { usersPerItem } from './measure/catalogue-facts.js';
 import { type Mean, meanOf, scoreList } from './metrics.js';
+import { relevantMaskWhere } from './splits/relevant-types.js';
 import type { Split, TestCase } from './splits/split.js';
 
 export interface EvaluateOptions extends Omit<OpenPipelineOptions, 'dataset' | 'build' | 'snapshot'> {
@@ -132,10 +133,10 @@ export function surfaceFacts(pipeline: Pipeline<Attributes>, wanted: string | un
 
 /**
  * The most bought training items that are new to the user: what every recommender must beat. Ties by ascending id; where
- * only new items can be right nobody has bought any, so they come by ascending id.
+ * only new items can be right nobody has bought any, so they come by ascending id. Only events count that could be answers.
  */
 export function popularityRecommender(split: Split): Recommender {
-  const order = split.newItems === undefined ? byPopularity(split.train) : split.newItems.map(({ id }) => id).sort();
+  const order = split.newItems === undefined ? byPopularity(split.train, split.relevantTypes) : split.newItems.map(({ id }) => id).sort();
   return function* (cases, k) {
     for (const testCase of cases) {
       const known = new Set(testCase.known);
@@ -150,8 +151,8 @@ export function popularityRecommender(split: Split): Recommender {
   };
 }
 
-function byPopularity({ history, items }: Dataset): readonly string[] {
-  const buyers = usersPerItem(history);
+function byPopularity({ history, items }: Dataset, types: readonly string[] | undefined): readonly string[] {
+  const buyers = usersPerItem(history, relevantMaskWhere(history, types));
   return Array.from({ length: items.rowCount }, (_, row) => row)
     .sort((left, right) => (buyers[right] as number) - (buyers[left] as number) || left - right)
     .map((row) => items.idOf(row));

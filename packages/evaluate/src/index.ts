@@ -10,7 +10,7 @@ export {
   learnBlend,
 } from './blend/learn-blend.js';
 export type { SegmentBounds } from './blend/learn-weights.js';
-export { baseReference, type ConfigPatch, writeConfigPatch } from './config-patch.js';
+export { baseReference, type ConfigChanges, type ConfigNote, type ConfigPatch, writeConfigPatch } from './config-patch.js';
 export { type ClickEvaluation, type EvaluateClicksOptions, evaluateClicks } from './evaluate-clicks.js';
 export {
   type EvaluateOptions,
@@ -71,6 +71,8 @@ export {
   userHoldout,
 } from './splits/per-user.js';
 export { predefinedSplit } from './splits/predefined.js';
+export { readKeptBack } from './splits/read-kept-back.js';
+export type { RelevantTypesOptions } from './splits/relevant-types.js';
 export type { DroppedPart, Split, SplitReport, TestCase } from './splits/split.js';
 export { type TemporalSplit, type TemporalSplitOptions, temporalSplit } from './splits/temporal.js';
 export type { ParameterImportance } from './tune/importance.js';

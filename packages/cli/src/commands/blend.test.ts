@@ -54,6 +54,7 @@ describe('blend', () => {
     ['an end of a check without its beginning', ['blend', ...window, '--confirm-until', '2024-05-06'], 2],
     ['itself as the file to write', ['blend', ...window, '--out', 'shop.yaml'], 2],
     ['a column that there is none', ['blend', ...window, '--columns', 'neighbors'], 3],
+    ['a type of events that nobody has', ['blend', ...window, '--relevant', 'rating'], 4],
     ['nobody in the window', ['blend', '--cut', '2030-01-01'], 4],
   ])('refuses %s', async (_, argv, exitCode) => {
     expect((await shop.run(argv)).exitCode).toBe(exitCode);

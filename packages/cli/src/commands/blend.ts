@@ -22,6 +22,7 @@ interface BlendCommandOptions {
   readonly name: string;
   readonly minimumItemUsers: number;
   readonly minimumUserItems: number;
+  readonly relevant?: readonly string[];
   readonly k: number;
   readonly signed?: boolean;
   /** False with `--no-segments`. */
@@ -62,6 +63,7 @@ export function registerBlend(program: Command, host: CommandHost): void {
       command.option('--name <name>', 'what the component is to be called', 'blend');
       command.option('--minimum-item-users <count>', 'leave out items with fewer users in training', numberOption, 1);
       command.option('--minimum-user-items <count>', 'leave out users with fewer of those items in training', numberOption, 1);
+      command.option('--relevant <types>', 'event types that are right answers, e.g. purchase; default: all', listOption);
       command.option('--k <count>', 'length of the lists that are judged', numberOption, 10);
       command.option('--signed', 'weights may be negative');
       command.option('--no-segments', 'the same weights for all users, however much they have');
@@ -175,8 +177,14 @@ export function registerBlend(program: Command, host: CommandHost): void {
 
 function windowOf(options: BlendCommandOptions, cutMs: number, untilMs: number | undefined, name: string): TemporalSplitOptions {
   if (untilMs !== undefined && untilMs <= cutMs) throw new UsageError(`${name} must be later than its cut.`);
-  const { minimumItemUsers, minimumUserItems } = options;
-  return { cutMs, minimumItemUsers, minimumUserItems, ...(untilMs === undefined ? {} : { untilMs }) };
+  const { minimumItemUsers, minimumUserItems, relevant } = options;
+  return {
+    cutMs,
+    minimumItemUsers,
+    minimumUserItems,
+    ...(untilMs === undefined ? {} : { untilMs }),
+    ...(relevant === undefined ? {} : { relevantTypes: relevant }),
+  };
 }
 
 /** Weights, figures and verdict for a person. */

@@ -84,6 +84,44 @@ describe('evaluate', () => {
     expect(fromConfig.split.reports).toEqual(fromFile.split.reports);
   });
 
+  it('asks for the types of events that are wanted, and refuses those that nobody has', async () => {
+    const lines = ['user,item,at,kind'];
+    for (let user = 0; user < 12; user++) {
+      for (let place = 0; place < 4; place++) {
+        const item = `${user < 6 ? 'a' : 'b'}${(user + place) % 6}`;
+        lines.push(`u${user},${item},2024-05-0${1 + place}T00:00:00,view`, `u${user},${item},2024-05-0${1 + place}T01:00:00,purchase`);
+      }
+      lines.push(`u${user},${user < 6 ? 'a' : 'b'}${(user + 4) % 6},2024-05-08T00:00:00,view`);
+      if (user % 3 === 0) lines.push(`u${user},${user < 6 ? 'a' : 'b'}${(user + 5) % 6},2024-05-08T00:00:00,purchase`);
+    }
+    shop.write('data/typed.csv', `${lines.join('\n')}\n`);
+    shop.write(
+      'typed.yaml',
+      shopYaml
+        .replace('data/orders.csv', 'data/typed.csv')
+        .replace(/ +drop: .*\n/, '')
+        .replace('user: customer\n      item: sku', 'user: user\n      item: item')
+        .replace('{ value: purchase }\n      basket: order', 'kind')
+        .replace('bought-together', 'bought-after'),
+    );
+    const asked = ['evaluate', 'typed.yaml', '--cut', '2024-05-07', '--k', '3'];
+    const purchases = await evaluation([...asked, '--relevant', 'purchase']);
+    expect(purchases.split.summary).toContain('events of type purchase alone');
+    // Four people bought something new; the eight others looked at something alone.
+    expect(purchases.split.reports[0]).toMatchObject({
+      testUsers: 4,
+      testPairs: 4,
+      dropped: [{ what: 'pairs', reason: 'of other event types', count: 12 }],
+    });
+    expect((await evaluation(asked)).split.reports[0]).toMatchObject({ testUsers: 12, testPairs: 16 });
+    expect((await evaluation([...asked, '--relevant', 'purchase,view'])).split.reports[0]).toMatchObject({ testPairs: 16 });
+    const { exitCode, stderr } = await shop.run([...asked, '--relevant', 'rating']);
+    expect(exitCode).toBeGreaterThan(0);
+    expect(stderr).toMatch(/RECLOOM_DAT_UNKNOWN_EVENT_TYPE[\s\S]*"rating"[\s\S]*purchase/);
+    const clicks = await shop.run([...asked.slice(0, 4), '--clicks', 'view:purchase', '--column', 'item.price', '--relevant', 'purchase']);
+    expect([clicks.exitCode, clicks.stderr]).toEqual([2, expect.stringContaining('--clicks splits by time alone')]);
+  });
+
   it('measures predictions of clicks, and refuses data that do not say what was shown', async () => {
     const lines = [
       'user,item,at,kind',

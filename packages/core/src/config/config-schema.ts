@@ -101,7 +101,16 @@ const surface = z
 export const tuneMetrics = ['ndcg', 'recall', 'precision', 'f1', 'hitRate', 'map', 'mrr', 'gradedNdcg', 'revenue'] as const;
 
 /** Kinds of splits that a search can be scored on. */
-export const tuneSplitKinds = ['temporal', 'leave-last-out', 'leave-n-out', 'random', 'k-fold', 'user-holdout', 'cold-items'] as const;
+export const tuneSplitKinds = [
+  'temporal',
+  'leave-last-out',
+  'leave-n-out',
+  'random',
+  'k-fold',
+  'user-holdout',
+  'cold-items',
+  'predefined',
+] as const;
 
 const instant = z.string().min(1);
 
@@ -110,12 +119,32 @@ const splitKeys = {
     .enum(tuneSplitKinds)
     .optional()
     .describe(
-      'How the data are split. temporal, leave-last-out, leave-n-out and random know a validation part; the others need `test`. Default temporal.',
+      'How the data are split. temporal, leave-last-out, leave-n-out and random know a validation part, predefined brings it in a file; the others need `test`. Default temporal.',
     ),
-  cut: instant.optional().describe('temporal: first instant of the validation window; everything before is for fitting.'),
+  cut: instant
+    .optional()
+    .describe(
+      'temporal: first instant of the validation window; everything before is for fitting. predefined: "now" of the questions. Default there: the last event.',
+    ),
   until: instant.optional().describe('temporal: end (exclusive) of the validation window. Default: `test`.'),
   minimumItemUsers: positiveInteger.optional().describe('temporal: leave out items with fewer users in training. Default 1.'),
   minimumUserItems: positiveInteger.optional().describe('Leave out users with fewer different items. Default: that of the kind.'),
+  repeats: z
+    .enum(['masked', 'answers', 'only'])
+    .optional()
+    .describe('temporal: what users take again is no answer (masked), an answer, or all that is asked (only). Default masked.'),
+  relevantTypes: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe('Event types that are right answers, e.g. [purchase]; the others stay history. Default: all.'),
+  file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "predefined: what was kept back, relative to this config: a data file like the config's events, or a config with its own data.",
+    ),
   count: positiveInteger.optional().describe("leave-n-out: how many of each user's items are kept back. Default 2."),
   fraction: z
     .number()

@@ -74,8 +74,23 @@ function tuneConfig(written: WrittenTune, seed: number): TuneConfig {
 }
 
 function tuneSplit(written: WrittenTune['split']): TuneSplit {
-  const { kind, cut, until, minimumItemUsers, minimumUserItems, count, fraction, foldIn, folds, seeds } = written;
-  return { kind: kind ?? 'temporal', cut, until, minimumItemUsers, minimumUserItems, count, fraction, foldIn, folds, seeds };
+  const { kind, cut, until, minimumItemUsers, minimumUserItems, repeats, relevantTypes, file, count, fraction, foldIn, folds, seeds } =
+    written;
+  return {
+    kind: kind ?? 'temporal',
+    cut,
+    until,
+    minimumItemUsers,
+    minimumUserItems,
+    repeats,
+    relevantTypes,
+    file,
+    count,
+    fraction,
+    foldIn,
+    folds,
+    seeds,
+  };
 }
 
 function componentNode(written: WrittenComponent): ComponentNode {

@@ -203,6 +203,16 @@ describe('resolveTune', () => {
     ['no cut', '  split: { until: 2011-10-09 }\n', 'RECLOOM_CFG_MISSING_KEY'],
     ['a date that is none', '  split: { cut: October, until: 2011-10-09 }\n', 'RECLOOM_CFG_TYPE'],
     ['a key that the kind does not read', '  split: { kind: leave-last-out, folds: 3 }\n', 'RECLOOM_CFG_TYPE'],
+    ['a predefined split without its file', '  split: { kind: predefined }\n', 'RECLOOM_CFG_MISSING_KEY'],
+    ['a file that the kind does not read', '  split: { kind: random, file: kept.csv }\n', 'RECLOOM_CFG_TYPE'],
+    ['repeats of a kind that knows none', '  split: { kind: leave-last-out, repeats: only }\n', 'RECLOOM_CFG_TYPE'],
+    ['the same file twice', '  split: { kind: predefined, file: a.csv }\n  confirm: { file: a.csv }\n', 'RECLOOM_CFG_TYPE'],
+    ['two files', '  split: { kind: predefined, file: a.csv }\n  confirm: { file: b.csv }\n', undefined],
+    [
+      'the same part for other events',
+      '  split: { kind: random, relevantTypes: [purchase] }\n  confirm: { relevantTypes: [cart] }\n',
+      'RECLOOM_CFG_TYPE',
+    ],
     ['a split that knows no validation part without a test', '  split: { kind: user-holdout }\n', 'RECLOOM_CFG_TUNE_TEST'],
     ['the same part twice', '  split: { kind: random }\n  confirm: { fraction: .1 }\n  test: 2011-11-01\n', undefined],
     ['the very same part twice', '  split: { kind: random, seeds: [1] }\n  confirm: { kind: random }\n', 'RECLOOM_CFG_TYPE'],
@@ -228,6 +238,18 @@ describe('resolveTune', () => {
     );
     expect(tune?.split.untilMs).toBe(Date.UTC(2011, 10, 9));
     expect(tune?.confirm).toMatchObject({ cutMs: Date.UTC(2011, 8, 9), untilMs: Date.UTC(2011, 9, 9) });
+  });
+
+  it('reads what is asked for of a split, and "now" of a predefined one', async () => {
+    const options = '  options: { habits.lambda: { from: 1, to: 2 } }\n';
+    const { tune } = await resolved(
+      `  split: { cut: 2011-10-09, until: 2011-11-09, repeats: only, relevantTypes: [purchase] }\n  confirm: { cut: 2011-09-09, relevantTypes: [cart] }\n${options}`,
+    );
+    expect(tune?.split).toMatchObject({ repeats: 'only', relevantTypes: ['purchase'] });
+    expect(tune?.confirm).toMatchObject({ repeats: 'only', relevantTypes: ['cart'] });
+    const { tune: predefined } = await resolved(`  split: { kind: predefined, file: kept.csv, cut: 2011-10-09 }\n${options}`);
+    expect(predefined?.split).toMatchObject({ file: 'kept.csv', cutMs: Date.UTC(2011, 9, 9), untilMs: undefined });
+    expect(predefined?.testMs).toBeUndefined();
   });
 
   it('takes the earlier test of host and config, so that nobody widens by mistake what a search may see', async () => {
@@ -261,6 +283,9 @@ describe('a config with tune', () => {
     });
     await expect(loadConfig(await file(`${head}${right}  metric: ndgc\n`))).rejects.toMatchObject({
       problems: [{ code: 'RECLOOM_CFG_TYPE', message: expect.stringContaining('did you mean "ndcg"') }],
+    });
+    await expect(loadConfig(await file(`${head}  split: { kind: random, relevantTypes: [] }\n  options: {}\n`))).rejects.toMatchObject({
+      problems: [{ code: 'RECLOOM_CFG_TYPE', message: expect.stringContaining('tune.split.relevantTypes') }],
     });
   });
 });

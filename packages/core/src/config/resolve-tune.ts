@@ -32,7 +32,7 @@ export interface TuneParameter {
 
 /** A validation part with its instants read, in milliseconds since the epoch. */
 export interface ResolvedTuneSplit extends Omit<TuneSplit, 'cut' | 'until'> {
-  /** Of a temporal split: never undefined then. */
+  /** Of a temporal split: never undefined then; of a predefined one "now" of the questions, where it is said. */
   readonly cutMs: number | undefined;
   readonly untilMs: number | undefined;
 }
@@ -94,13 +94,14 @@ export function fillExpression(template: string, numbers: ReadonlyMap<string, nu
 
 /** Which keys a kind of split reads. */
 const splitKeys: Readonly<Record<TuneSplitKind, readonly (keyof TuneSplit)[]>> = {
-  temporal: ['cut', 'until', 'minimumItemUsers', 'minimumUserItems'],
-  'leave-last-out': ['minimumUserItems'],
-  'leave-n-out': ['count', 'minimumUserItems'],
-  random: ['fraction', 'minimumUserItems', 'seeds'],
-  'k-fold': ['folds', 'minimumUserItems', 'seeds'],
-  'user-holdout': ['fraction', 'foldIn', 'minimumUserItems', 'seeds'],
-  'cold-items': ['fraction', 'minimumUserItems', 'seeds'],
+  temporal: ['cut', 'until', 'minimumItemUsers', 'minimumUserItems', 'repeats', 'relevantTypes'],
+  'leave-last-out': ['minimumUserItems', 'relevantTypes'],
+  'leave-n-out': ['count', 'minimumUserItems', 'relevantTypes'],
+  random: ['fraction', 'minimumUserItems', 'seeds', 'relevantTypes'],
+  'k-fold': ['folds', 'minimumUserItems', 'seeds', 'relevantTypes'],
+  'user-holdout': ['fraction', 'foldIn', 'minimumUserItems', 'seeds', 'relevantTypes'],
+  'cold-items': ['fraction', 'minimumUserItems', 'seeds', 'relevantTypes'],
+  predefined: ['file', 'cut', 'relevantTypes'],
 };
 
 /** Kinds whose parts are drawn anew from the whole: only a declared test keeps the final data out of sight. */
@@ -423,7 +424,10 @@ class Resolver {
           ...at,
           'kind',
         ]);
-      return { ...rest, cutMs: undefined, untilMs: undefined };
+      if (kind === 'predefined' && rest.file === undefined)
+        this.problems.add('RECLOOM_CFG_MISSING_KEY', { key: `tune.${key}.file` }, at, 'key');
+      const nowMs = kind === 'predefined' ? this.#instant(cut, [...at, 'cut']) : undefined;
+      return { ...rest, cutMs: nowMs, untilMs: undefined };
     }
     if (cut === undefined) this.problems.add('RECLOOM_CFG_MISSING_KEY', { key: `tune.${key}.cut` }, at, 'key');
     const cutMs = this.#instant(cut, [...at, 'cut']);
@@ -446,10 +450,11 @@ class Resolver {
     if (split.kind !== 'temporal') {
       const same = (name: keyof TuneSplit): boolean =>
         JSON.stringify((split as unknown as TuneSplit)[name]) === JSON.stringify((confirm as unknown as TuneSplit)[name]);
-      if (splitKeys[split.kind].every(same))
+      // The same people and things, asked about another kind of event, are no second part.
+      if (splitKeys[split.kind].every((name) => name === 'cut' || name === 'relevantTypes' || same(name)))
         this.#type(
           'tune.confirm',
-          'it is the same part as tune.split; give it other seeds, or a temporal window',
+          'it is the same part as tune.split; give it other seeds, another file, or a temporal window',
           ['tune', 'confirm'],
           'key',
         );

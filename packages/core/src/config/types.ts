@@ -72,7 +72,15 @@ export interface DataConfig {
 /** Figures that a search can aim at: those of `RankingFigures` in @recloom/evaluate. */
 export type TuneMetric = 'ndcg' | 'recall' | 'precision' | 'f1' | 'hitRate' | 'map' | 'mrr' | 'gradedNdcg' | 'revenue';
 
-export type TuneSplitKind = 'temporal' | 'leave-last-out' | 'leave-n-out' | 'random' | 'k-fold' | 'user-holdout' | 'cold-items';
+export type TuneSplitKind =
+  | 'temporal'
+  | 'leave-last-out'
+  | 'leave-n-out'
+  | 'random'
+  | 'k-fold'
+  | 'user-holdout'
+  | 'cold-items'
+  | 'predefined';
 
 /** A validation part as the config writes it; what is undefined is the default of the kind. Instants are ISO 8601. */
 export interface TuneSplit {
@@ -81,6 +89,11 @@ export interface TuneSplit {
   readonly until: string | undefined;
   readonly minimumItemUsers: number | undefined;
   readonly minimumUserItems: number | undefined;
+  readonly repeats: 'masked' | 'answers' | 'only' | undefined;
+  /** Event types that are right answers; undefined = all. */
+  readonly relevantTypes: readonly string[] | undefined;
+  /** Of a predefined split: what was kept back, relative to the config. */
+  readonly file: string | undefined;
   readonly count: number | undefined;
   readonly fraction: number | undefined;
   readonly foldIn: number | undefined;

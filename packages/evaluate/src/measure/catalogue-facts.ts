@@ -1,13 +1,14 @@
 import { type Column, columnValue, type HistoryStore } from '@recloom/plugin-api';
 import { type Split, usersWithEvents } from '../splits/split.js';
 
-/** Users who have each item, by row; a user counts once per item. */
-export function usersPerItem(history: HistoryStore): Int32Array {
+/** Users who have each item, by row; a user counts once per item. With `types` (one byte per type code), only by events marked 1. */
+export function usersPerItem(history: HistoryStore, types?: Uint8Array): Int32Array {
   const users = new Int32Array(history.itemCount);
   const lastUser = new Int32Array(history.itemCount).fill(-1);
   for (let user = 0; user < history.userCount; user++) {
     for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
       const row = history.items[place] as number;
+      if (types !== undefined && types[history.types[place] as number] !== 1) continue;
       if (lastUser[row] === user) continue;
       lastUser[row] = user;
       users[row] = (users[row] as number) + 1;

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Dataset } from '@recloom/core';
 import { columnValue, recloomError } from '@recloom/plugin-api';
+import type { RelevantTypesOptions } from './relevant-types.js';
 import { type Split, splitFrom } from './split.js';
 
-export interface ColdItemsOptions {
+export interface ColdItemsOptions extends RelevantTypesOptions {
   /** Share of the items that is taken out; default .2. Ignored when `isCold` is given. */
   readonly fraction?: number;
   /** Which items are taken out, by id; default: those whose SHA-256 of `<seed>:<id>` falls below `fraction`. */
@@ -58,6 +59,7 @@ export function coldItems(dataset: Dataset, options: ColdItemsOptions = {}): Spl
     items: warm,
     byUser,
     answers: cold,
+    ...(options.relevantTypes === undefined ? {} : { relevantTypes: options.relevantTypes }),
     cutMs: dataset.lastEventMs,
     dropped: [{ what: 'users', reason: `fewer than ${minimum} items that stay`, count: few }],
     change: `Change the share of items that is taken out, or lower the items a user must have besides (${minimum} now).`,

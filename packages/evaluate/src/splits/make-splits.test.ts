@@ -59,6 +59,47 @@ describe('makeSplits', () => {
     }
   });
 
+  it.each(splitKinds)('%s: asks for the types of events that are wanted, and says so', (kind) => {
+    // Everybody looks at each item of theirs two hours before they take it, and at one more on the last day.
+    const typed = (type: (place: number) => string) =>
+      datasetFromArrays({
+        events: Array.from({ length: dataset.history.eventCount }, (_, place) => place).flatMap((place) => {
+          const user = dataset.users.idOf(dataset.history.offsets.findLastIndex((offset) => offset <= place));
+          const item = dataset.items.idOf(dataset.history.items[place] as number);
+          const timeMs = dataset.history.timesMs[place] as number;
+          return [
+            { user, item, timeMs: timeMs - 7_200_000, type: 'view' },
+            { user, item, timeMs, type: type(place) },
+            { user, item: 'looked-at', timeMs: start + 101 * day, type: 'view' },
+          ];
+        }),
+      });
+    const shop = typed(() => 'purchase');
+    const further = {
+      ...(kind === 'cold-items' ? { fraction: 0.3 } : {}),
+      ...(kind === 'user-holdout' ? { fraction: 0.4 } : {}),
+      ...(kind === 'predefined' ? { test: shop } : {}),
+    };
+    const trained = kind === 'predefined' ? datasetFromArrays({ events: [{ user: 'u00', item: 'i99', timeMs: start }] }) : shop;
+    const { splits, description } = makeSplits(trained, { kind, relevantTypes: ['purchase'], ...further });
+    expect(description.summary).toMatch(/Right answers are events of type purchase alone; all others are history\.$/);
+    for (const { cases, relevantTypes } of splits) {
+      expect(relevantTypes).toEqual(['purchase']);
+      expect(cases.length).toBeGreaterThan(0);
+      for (const { known, relevant } of cases) {
+        expect(relevant).not.toContain('looked-at');
+        expect(known).not.toContain('looked-at');
+      }
+    }
+    expect(() => makeSplits(trained, { kind, relevantTypes: ['rating'], ...further })).toThrow(
+      expect.objectContaining({
+        code: 'RECLOOM_DAT_UNKNOWN_EVENT_TYPE',
+        message: expect.stringMatching(/"rating"; the data have: (view, purchase|purchase, view)\./),
+      }),
+    );
+    expect(() => makeSplits(trained, { kind, relevantTypes: [], ...further })).toThrow(refused(/names no event type/));
+  });
+
   it('repeats a split per seed, and k-fold per fold', () => {
     const random = makeSplits(dataset, { kind: 'random', seeds: [1, 2, 3] });
     expect(random.splits).toHaveLength(3);

@@ -4,6 +4,7 @@ import type { SplitDescription } from '../evaluation.js';
 import { coldItems } from './cold-items.js';
 import { kFold, leaveLastOut, randomSplit, userHoldout } from './per-user.js';
 import { predefinedSplit } from './predefined.js';
+import type { RelevantTypesOptions } from './relevant-types.js';
 import type { Split } from './split.js';
 import { temporalSplit } from './temporal.js';
 
@@ -25,7 +26,7 @@ export type SplitKind = (typeof splitKinds)[number];
  * How data are to be split, by name: what `recloom evaluate`, `compare` and `tune` share. An option that the kind does not
  * take is refused rather than ignored.
  */
-export interface SplitRequest {
+export interface SplitRequest extends RelevantTypesOptions {
   /** Default `temporal`. */
   readonly kind?: SplitKind;
   /** `temporal`: first instant of the test, in milliseconds; default: such that the last 15 % of the time span are the test, at midnight UTC where the span is long enough. `predefined`: "now" of the questions. */
@@ -62,14 +63,14 @@ export interface DescribedSplits {
 
 /** What each kind takes besides `kind`. */
 const taken: Readonly<Record<SplitKind, readonly (keyof SplitRequest)[]>> = Object.freeze({
-  temporal: ['cutMs', 'untilMs', 'minimumItemUsers', 'minimumUserItems', 'repeats'],
-  'leave-last-out': ['minimumUserItems', 'part'],
-  'leave-n-out': ['count', 'minimumUserItems', 'part'],
-  random: ['fraction', 'minimumUserItems', 'part', 'seeds'],
-  'k-fold': ['folds', 'minimumUserItems', 'seeds'],
-  'user-holdout': ['fraction', 'foldIn', 'minimumUserItems', 'seeds'],
-  'cold-items': ['fraction', 'minimumUserItems', 'seeds'],
-  predefined: ['test', 'cutMs'],
+  temporal: ['cutMs', 'untilMs', 'minimumItemUsers', 'minimumUserItems', 'repeats', 'relevantTypes'],
+  'leave-last-out': ['minimumUserItems', 'part', 'relevantTypes'],
+  'leave-n-out': ['count', 'minimumUserItems', 'part', 'relevantTypes'],
+  random: ['fraction', 'minimumUserItems', 'part', 'seeds', 'relevantTypes'],
+  'k-fold': ['folds', 'minimumUserItems', 'seeds', 'relevantTypes'],
+  'user-holdout': ['fraction', 'foldIn', 'minimumUserItems', 'seeds', 'relevantTypes'],
+  'cold-items': ['fraction', 'minimumUserItems', 'seeds', 'relevantTypes'],
+  predefined: ['test', 'cutMs', 'relevantTypes'],
 });
 
 /** The options that a kind of split takes, besides `kind`. */
@@ -88,19 +89,22 @@ const testShare = 0.15;
  * Splits a dataset as asked and says in a sentence what was done.
  *
  * @throws RECLOOM_RUN_EVALUATION for options that do not fit the kind or each other; RECLOOM_DAT_SPLIT_NO_TEST and
- * RECLOOM_DAT_SPLIT_NO_TRAINING when nothing is left
+ * RECLOOM_DAT_SPLIT_NO_TRAINING when nothing is left; RECLOOM_DAT_UNKNOWN_EVENT_TYPE
  */
 export function makeSplits(dataset: Dataset, request: SplitRequest = {}): DescribedSplits {
   const kind = request.kind ?? 'temporal';
   checkRequest(kind, request);
   const seeds = request.seeds ?? [0];
-  const minimum = request.minimumUserItems === undefined ? {} : { minimumUserItems: request.minimumUserItems };
+  const shared = {
+    ...(request.minimumUserItems === undefined ? {} : { minimumUserItems: request.minimumUserItems }),
+    ...(request.relevantTypes === undefined ? {} : { relevantTypes: request.relevantTypes }),
+  };
   const part = request.part === undefined ? {} : { part: request.part };
   const fraction = request.fraction === undefined ? {} : { fraction: request.fraction };
   const ofPart = request.part === 'validation' ? ' (validation: the test is in neither part)' : '';
   const described = (splits: readonly Split[], summary: string, further: Partial<SplitDescription> = {}): DescribedSplits => ({
     splits,
-    description: { kind, summary, reports: splits.map(({ report }) => report), ...further },
+    description: { kind, summary: `${summary}${ofTypes(request.relevantTypes)}`, reports: splits.map(({ report }) => report), ...further },
   });
   const repeated = (): Partial<SplitDescription> => ({ seeds });
   const times = seeds.length === 1 ? '' : `, ${seeds.length} times`;
@@ -112,7 +116,7 @@ export function makeSplits(dataset: Dataset, request: SplitRequest = {}): Descri
         ...(request.untilMs === undefined ? {} : { untilMs: request.untilMs }),
         ...(request.minimumItemUsers === undefined ? {} : { minimumItemUsers: request.minimumItemUsers }),
         ...(request.repeats === undefined ? {} : { repeats: request.repeats }),
-        ...minimum,
+        ...shared,
       });
       const until = request.untilMs === undefined ? '' : `, to ${instant(request.untilMs)}`;
       const chosen = request.cutMs === undefined ? ' (no cut was given: the last 15 % of the time span)' : '';
@@ -126,13 +130,13 @@ export function makeSplits(dataset: Dataset, request: SplitRequest = {}): Descri
     case 'leave-n-out': {
       const count = kind === 'leave-last-out' ? 1 : (request.count ?? 2);
       return described(
-        [leaveLastOut(dataset, { count, ...part, ...minimum })],
+        [leaveLastOut(dataset, { count, ...part, ...shared })],
         `Each user's ${count === 1 ? 'last new item is' : `last ${count} new items are`} kept back; other users' later events stay in training${ofPart}.`,
       );
     }
     case 'random':
       return described(
-        seeds.map((seed) => randomSplit(dataset, { seed, ...fraction, ...part, ...minimum })),
+        seeds.map((seed) => randomSplit(dataset, { seed, ...fraction, ...part, ...shared })),
         `A random ${percent(request.fraction ?? 0.1)} of each user's items is kept back${times}; time plays no part${ofPart}.`,
         repeated(),
       );
@@ -140,7 +144,7 @@ export function makeSplits(dataset: Dataset, request: SplitRequest = {}): Descri
       const folds = request.folds ?? 5;
       if (seeds.length > 1) throw refused('a k-fold split takes one seed: its folds are the repetitions');
       return described(
-        kFold(dataset, { folds, seed: seeds[0] ?? 0, ...minimum }),
+        kFold(dataset, { folds, seed: seeds[0] ?? 0, ...shared }),
         `Each user's items are drawn into ${folds} parts, and each part is kept back once; time plays no part.`,
         repeated(),
       );
@@ -148,23 +152,30 @@ export function makeSplits(dataset: Dataset, request: SplitRequest = {}): Descri
     case 'user-holdout':
       return described(
         seeds.map((seed) =>
-          userHoldout(dataset, { seed, ...fraction, ...(request.foldIn === undefined ? {} : { foldIn: request.foldIn }), ...minimum }),
+          userHoldout(dataset, { seed, ...fraction, ...(request.foldIn === undefined ? {} : { foldIn: request.foldIn }), ...shared }),
         ),
         `${percent(request.fraction ?? 0.1)} of the users are kept out of training${times} and asked as guests who bring the older ${percent(request.foldIn ?? 0.8)} of their items along.`,
         repeated(),
       );
     case 'cold-items':
       return described(
-        seeds.map((seed) => coldItems(dataset, { seed, ...fraction, ...minimum })),
+        seeds.map((seed) => coldItems(dataset, { seed, ...fraction, ...shared })),
         `${percent(request.fraction ?? 0.2)} of the items are taken out of the data${times} and added as new products; only they are asked for.`,
         repeated(),
       );
     case 'predefined': {
       if (request.test === undefined) throw refused('a predefined split needs the part that was kept back');
-      const split = predefinedSplit(dataset, request.test, request.cutMs === undefined ? {} : { asOfMs: request.cutMs });
+      const split = predefinedSplit(dataset, request.test, {
+        ...shared,
+        ...(request.cutMs === undefined ? {} : { asOfMs: request.cutMs }),
+      });
       return described([split], 'Training and test were split before, by whoever made the files.');
     }
   }
+}
+
+function ofTypes(names: readonly string[] | undefined): string {
+  return names === undefined ? '' : ` Right answers are events of type ${names.join(', ')} alone; all others are history.`;
 }
 
 /** @throws RECLOOM_RUN_EVALUATION */

@@ -1,8 +1,9 @@
 import type { Dataset } from '@recloom/core';
 import { createRandomStream, type RandomStream, recloomError } from '@recloom/plugin-api';
+import { type RelevantTypesOptions, relevantMask } from './relevant-types.js';
 import { type DroppedPart, type HeldOut, type Split, splitFrom } from './split.js';
 
-export interface LeaveLastOutOptions {
+export interface LeaveLastOutOptions extends RelevantTypesOptions {
   /** How many of each user's last items are kept back; default 1. */
   readonly count?: number;
   /**
@@ -18,21 +19,35 @@ export interface LeaveLastOutOptions {
  * Keeps back each user's last items (leave-last-out, leave-n-out). An item's time is its first event's; events of a kept-back
  * item go with it, so that a later repeat cannot give it away. Users are asked at the time of their first kept-back event.
  * Other users' later events stay in training, as everywhere in the literature: for a leak-free clock use `temporalSplit`.
+ * With `relevantTypes` items and times are those of these types, and what the user did later is in neither part.
  *
- * @throws RECLOOM_DAT_SPLIT_NO_TEST when no user has enough items; RECLOOM_RUN_EVALUATION for a count below 1
+ * @throws RECLOOM_DAT_SPLIT_NO_TEST when no user has enough items; RECLOOM_RUN_EVALUATION for a count below 1;
+ * RECLOOM_DAT_UNKNOWN_EVENT_TYPE
  */
 export function leaveLastOut(dataset: Dataset, options: LeaveLastOutOptions = {}): Split {
   const { history } = dataset;
   const count = wholeNumber('count', options.count ?? 1);
   const minimum = Math.max(options.minimumUserItems ?? count + 2, options.part === 'validation' ? 2 * count + 1 : count + 1);
-  const held = holdBack(dataset, minimum, (order) => {
+  const held = holdBack(dataset, options, minimum, (order) => {
     const end = options.part === 'validation' ? order.length - count : order.length;
     return { kept: order.slice(end - count, end), neither: order.slice(end) };
   });
+  if (options.relevantTypes !== undefined) leaveOutLater(dataset, held, relevantMask(history, options.relevantTypes) as Uint8Array);
   return splitFrom(dataset, { ...held, asOfMs: (_, places) => history.timesMs[places[0] as number] as number });
 }
 
-export interface RandomSplitOptions {
+/** What a user looked at after what is asked for tells of it: it is in neither part. */
+function leaveOutLater({ history }: Dataset, { training, byUser }: Pick<HeldOut, 'training' | 'byUser'>, types: Uint8Array): void {
+  for (const [user, places] of byUser) {
+    const first = places.find((place) => types[history.types[place] as number] === 1) as number;
+    const askedMs = history.timesMs[first] as number;
+    for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
+      if ((history.timesMs[place] as number) > askedMs) training[place] = 0;
+    }
+  }
+}
+
+export interface RandomSplitOptions extends RelevantTypesOptions {
   /** Share of each user's items that is kept back, at least one of them; default .1. */
   readonly fraction?: number;
   /** `validation` keeps back a second, disjoint share while the first one is in neither part. Default `test`. */
@@ -63,7 +78,7 @@ export function randomSplit(dataset: Dataset, options: RandomSplitOptions = {}):
  */
 export function kFold(
   dataset: Dataset,
-  options: { readonly folds?: number; readonly minimumUserItems?: number; readonly seed?: number } = {},
+  options: RelevantTypesOptions & { readonly folds?: number; readonly minimumUserItems?: number; readonly seed?: number } = {},
 ): readonly Split[] {
   const folds = wholeNumber('folds', options.folds ?? 5);
   if (folds < 2) throw recloomError('RECLOOM_RUN_EVALUATION', { why: 'there must be at least two folds' });
@@ -80,10 +95,10 @@ export function kFold(
 /** Keeps back places `[from, to)` of each user's shuffled items; the first `later` are in neither part. */
 function byShuffledItems(
   dataset: Dataset,
-  options: { readonly minimumUserItems?: number; readonly seed?: number },
+  options: RelevantTypesOptions & { readonly minimumUserItems?: number; readonly seed?: number },
   range: (count: number) => { readonly from: number; readonly to: number; readonly later: number },
 ): Split {
-  const held = holdBack(dataset, options.minimumUserItems ?? 3, (order, user) => {
+  const held = holdBack(dataset, options, options.minimumUserItems ?? 3, (order, user) => {
     shuffle(order, createRandomStream(((options.seed ?? 0) ^ Math.imul(user + 1, 0x9e3779b1)) >>> 0));
     const { from, to, later } = range(order.length);
     return { kept: order.slice(from, to), neither: order.slice(0, later) };
@@ -94,15 +109,17 @@ function byShuffledItems(
 /** Takes what is chosen of each user's items (by their first event) out of training, with all of its events. Users with fewer than `minimum` items are left whole. */
 function holdBack(
   dataset: Dataset,
+  { relevantTypes: names }: RelevantTypesOptions,
   minimum: number,
   choose: (order: number[], user: number) => { readonly kept: readonly number[]; readonly neither: readonly number[] },
-): Pick<HeldOut, 'training' | 'byUser' | 'cutMs' | 'dropped' | 'change'> {
+): Pick<HeldOut, 'training' | 'byUser' | 'cutMs' | 'dropped' | 'change' | 'relevantTypes'> {
   const { history } = dataset;
+  const relevantTypes = relevantMask(history, names);
   const training = new Uint8Array(history.eventCount).fill(1);
   const byUser = new Map<number, number[]>();
   let few = 0;
   for (let user = 0; user < history.userCount; user++) {
-    const order = itemsByFirstEvent(dataset, user);
+    const order = itemsByFirstEvent(dataset, user, relevantTypes);
     if (order.length === 0) continue;
     if (order.length < minimum) {
       few++;
@@ -125,10 +142,11 @@ function holdBack(
     cutMs: dataset.lastEventMs,
     dropped: droppedUsers(`fewer than ${minimum} items`, few),
     change: `Keep back fewer items, or lower the items a user must have (${minimum} now).`,
+    ...(names === undefined ? {} : { relevantTypes: names }),
   };
 }
 
-export interface UserHoldoutOptions {
+export interface UserHoldoutOptions extends RelevantTypesOptions {
   /** Share of the users that is kept out of training; default .1. */
   readonly fraction?: number;
   /** Share of such a user's items, the oldest, that comes along with the question; the others are to be found. Default .8. */
@@ -149,6 +167,7 @@ export function userHoldout(dataset: Dataset, options: UserHoldoutOptions = {}):
   const fraction = share('fraction', options.fraction ?? 0.1);
   const foldIn = share('foldIn', options.foldIn ?? 0.8);
   const minimum = Math.max(2, options.minimumUserItems ?? 5);
+  const relevantTypes = relevantMask(history, options.relevantTypes);
   const random = createRandomStream(options.seed ?? 0);
   const training = new Uint8Array(history.eventCount).fill(1);
   const users = new Uint8Array(history.userCount).fill(1);
@@ -159,21 +178,22 @@ export function userHoldout(dataset: Dataset, options: UserHoldoutOptions = {}):
     if (random.next() >= fraction) continue;
     users[user] = 0;
     training.fill(0, history.offsets[user], history.offsets[user + 1]);
-    const order = itemsByFirstEvent(dataset, user);
+    const order = itemsByFirstEvent(dataset, user, relevantTypes);
     if (order.length < minimum) {
       few++;
       continue;
     }
-    const brought = new Set(order.slice(0, Math.min(order.length - 1, Math.max(1, Math.floor(order.length * foldIn)))));
+    const asked = new Set(order.slice(Math.min(order.length - 1, Math.max(1, Math.floor(order.length * foldIn)))));
     const places: number[] = [];
     const session: number[] = [];
     for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
-      if (!brought.has(history.items[place] as number)) places.push(place);
+      if (!asked.has(history.items[place] as number)) continue;
+      if (relevantTypes === undefined || relevantTypes[history.types[place] as number] === 1) places.push(place);
     }
     const firstMs = history.timesMs[places[0] as number] as number;
     for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
       // What happened later tells of the future even when it is about an old item.
-      if (brought.has(history.items[place] as number) && (history.timesMs[place] as number) <= firstMs) session.push(place);
+      if (!asked.has(history.items[place] as number) && (history.timesMs[place] as number) <= firstMs) session.push(place);
     }
     byUser.set(user, places);
     sessions.set(user, session);
@@ -185,14 +205,17 @@ export function userHoldout(dataset: Dataset, options: UserHoldoutOptions = {}):
     sessions,
     asOfMs: (_, places) => history.timesMs[places[0] as number] as number,
     cutMs: dataset.lastEventMs,
+    ...(options.relevantTypes === undefined ? {} : { relevantTypes: options.relevantTypes }),
     dropped: droppedUsers(`fewer than ${minimum} items`, few),
     change: `Change the share of users that is kept out (${fraction} now), or lower the items a user must have (${minimum} now).`,
   });
 }
 
-/** A user's different items, by their first event. */
-function itemsByFirstEvent({ history }: Dataset, user: number): number[] {
-  return [...new Set(history.items.subarray(history.offsets[user], history.offsets[user + 1]))];
+/** A user's different items, by their first event of the types of the mask. */
+function itemsByFirstEvent({ history }: Dataset, user: number, types: Uint8Array | undefined): number[] {
+  const start = history.offsets[user] as number;
+  const rows = history.items.subarray(start, history.offsets[user + 1]);
+  return [...new Set(types === undefined ? rows : rows.filter((_, place) => types[history.types[start + place] as number] === 1))];
 }
 
 /** Fisher–Yates, in place. */

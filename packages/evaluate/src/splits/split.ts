@@ -1,5 +1,6 @@
 import { type Dataset, filterDataset } from '@recloom/core';
 import { recloomError } from '@recloom/plugin-api';
+import { type RelevantTypesOptions, relevantMask } from './relevant-types.js';
 
 /** A user to recommend for, and what they took afterwards. */
 export interface TestCase {
@@ -43,15 +44,17 @@ export interface Split {
   readonly cutMs: number;
   readonly cases: readonly TestCase[];
   readonly report: SplitReport;
+  /** Names of the event types that are right answers; absent = all. */
+  readonly relevantTypes?: readonly string[];
   /** Items that are not in `train`, to be added to the opened pipeline before it is asked (cold start); only they can be right answers. */
   readonly newItems?: readonly (Readonly<Record<string, string | number | boolean | readonly string[] | null>> & { readonly id: string })[];
 }
 
 /** What a split keeps back: events by place in the history, with the case each belongs to. */
-export interface HeldOut {
+export interface HeldOut extends RelevantTypesOptions {
   /** One byte per event: 1 = training, 0 = kept back or left out. */
   readonly training: Uint8Array;
-  /** Places of the events kept back, by user row, in ascending order. */
+  /** Places of the events kept back, by user row, in ascending order. Those of other types than `relevantTypes` are no answers. */
   readonly byUser: ReadonlyMap<number, readonly number[]>;
   /** "Now" of a user's case. */
   readonly asOfMs?: (user: number, places: readonly number[]) => number;
@@ -73,22 +76,27 @@ export interface HeldOut {
  * Makes training data and cases from what is kept back. Pairs that the user has in training (or brings along) too are no
  * answers; what is left out for that is counted.
  *
- * @throws RECLOOM_DAT_SPLIT_NO_TRAINING, RECLOOM_DAT_SPLIT_NO_TEST when nothing is left to train on or to test with
+ * @throws RECLOOM_DAT_SPLIT_NO_TRAINING, RECLOOM_DAT_SPLIT_NO_TEST when nothing is left to train on or to test with;
+ * RECLOOM_DAT_UNKNOWN_EVENT_TYPE
  */
 export function splitFrom(dataset: Dataset, held: HeldOut): Split {
   const { history, items, users } = dataset;
+  const relevantTypes = relevantMask(history, held.relevantTypes);
+  const isRelevant = (place: number): boolean => relevantTypes === undefined || relevantTypes[history.types[place] as number] === 1;
   const train = filterDataset(dataset, { events: held.training, items: held.items, users: held.users });
   const cases: TestCase[] = [];
   let testPairs = 0;
   let repeated = 0;
   let withoutAnswer = 0;
-  for (const [user, places] of [...held.byUser].sort(([left], [right]) => left - right)) {
+  let otherTypes = 0;
+  for (const [user, all] of [...held.byUser].sort(([left], [right]) => left - right)) {
     const brought = held.sessions?.get(user);
+    const places = all.filter(isRelevant);
     const known = new Set<number>();
     for (let place = history.offsets[user] as number; place < (history.offsets[user + 1] as number); place++) {
-      if (held.training[place] === 1 && held.users?.[user] !== 0) known.add(history.items[place] as number);
+      if (held.training[place] === 1 && held.users?.[user] !== 0 && isRelevant(place)) known.add(history.items[place] as number);
     }
-    for (const place of brought ?? []) known.add(history.items[place] as number);
+    for (const place of brought ?? []) if (isRelevant(place)) known.add(history.items[place] as number);
     const grades = new Map<number, number>();
     for (const place of places) {
       const row = history.items[place] as number;
@@ -96,6 +104,7 @@ export function splitFrom(dataset: Dataset, held: HeldOut): Split {
       else if (held.answers === undefined || held.answers[row] === 1)
         grades.set(row, (grades.get(row) ?? 0) + (history.weights[place] as number));
     }
+    otherTypes += pairsWithout(history.items, all, places);
     if (grades.size === 0) {
       withoutAnswer++;
       continue;
@@ -120,6 +129,7 @@ export function splitFrom(dataset: Dataset, held: HeldOut): Split {
   }
   const dropped = [
     ...held.dropped,
+    { what: 'pairs' as const, reason: otherTypesReason, count: otherTypes },
     { what: 'pairs' as const, reason: 'the user has the item already', count: repeated },
     { what: 'users' as const, reason: 'nothing new to find', count: withoutAnswer },
   ].filter(({ count }) => count > 0);
@@ -129,6 +139,7 @@ export function splitFrom(dataset: Dataset, held: HeldOut): Split {
     train,
     cutMs: held.cutMs,
     cases,
+    ...(held.relevantTypes === undefined ? {} : { relevantTypes: held.relevantTypes }),
     report: {
       trainUsers: usersWithEvents(train),
       trainItems: train.items.rowCount,
@@ -140,6 +151,16 @@ export function splitFrom(dataset: Dataset, held: HeldOut): Split {
       dropped,
     },
   };
+}
+
+/** Why a kept-back pair is no question under `relevantTypes`. */
+export const otherTypesReason = 'of other event types';
+
+/** Distinct items of the places `all` that none of the places `kept` has. */
+export function pairsWithout(items: ArrayLike<number>, all: readonly number[], kept: readonly number[]): number {
+  if (all.length === kept.length) return 0;
+  const rows = new Set(kept.map((place) => items[place]));
+  return new Set(all.map((place) => items[place]).filter((row) => !rows.has(row))).size;
 }
 
 /**

@@ -72,6 +72,39 @@ describe('leaveLastOut', () => {
     expect(testPairs(leaveLastOut(dataset, { count: 2, minimumUserItems: 3 }))).toEqual(['u1 c', 'u1 d', 'u2 c', 'u2 a']);
   });
 
+  it('keeps back the last purchase; what was looked at before stays, later looks are in neither part', () => {
+    const shop = datasetFromArrays({
+      events: (
+        [
+          ['u1', 'a', 1, 'purchase'],
+          ['u1', 'b', 2, 'view'],
+          ['u1', 'c', 3, 'view'],
+          ['u1', 'b', 4, 'purchase'],
+          ['u1', 'd', 5, 'purchase'],
+          // Told of d by what it was compared with, and by a look at it again.
+          ['u1', 'e', 6, 'view'],
+          ['u1', 'd', 7, 'view'],
+          // u2 bought two things alone.
+          ['u2', 'a', 1, 'purchase'],
+          ['u2', 'c', 2, 'view'],
+          ['u2', 'd', 3, 'purchase'],
+        ] as const
+      ).map(([user, item, onDay, type]) => ({ user, item, timeMs: start + onDay * day, type })),
+    });
+    const split = leaveLastOut(shop, { relevantTypes: ['purchase'] });
+    expect(split.cases).toEqual([{ user: 'u1', known: ['a', 'b'], relevant: ['d'], grades: [1], asOfMs: start + 5 * day }]);
+    expect(trainPairs(split)).toEqual(['u1 a', 'u1 b', 'u1 c', 'u2 a', 'u2 c', 'u2 d']);
+    expect(split.train.history.eventCount).toBe(7);
+    const validation = leaveLastOut(shop, { relevantTypes: ['purchase'], part: 'validation' });
+    // b goes with the look at it before it was bought; d is the test, and e came after.
+    expect(validation.cases).toEqual([{ user: 'u1', known: ['a'], relevant: ['b'], grades: [1], asOfMs: start + 4 * day }]);
+    expect(trainPairs(validation)).toEqual(['u1 a', 'u1 c', 'u2 a', 'u2 c', 'u2 d']);
+    // A guest brings looks along, those before what is asked.
+    const guests = userHoldout(shop, { relevantTypes: ['purchase'], fraction: 0.5, foldIn: 0.7, minimumUserItems: 3, seed: 3 });
+    expect(guests.cases).toMatchObject([{ user: 'u1', known: ['a', 'b'], relevant: ['d'], asOfMs: start + 5 * day }]);
+    expect(guests.cases[0]?.session?.map(({ item, type }) => `${item} ${type}`)).toEqual(['a purchase', 'b view', 'c view', 'b purchase']);
+  });
+
   it('refuses data in which nobody can be asked', () => {
     expect(() => leaveLastOut(dataset, { minimumUserItems: 9 })).toThrow(expect.objectContaining({ code: 'RECLOOM_DAT_SPLIT_NO_TEST' }));
     expect(() => leaveLastOut(dataset, { count: 0 })).toThrow(expect.objectContaining({ code: 'RECLOOM_RUN_EVALUATION' }));

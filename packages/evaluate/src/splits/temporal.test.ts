@@ -57,6 +57,67 @@ describe('temporalSplit', () => {
     expect(split.cases).toEqual([{ user: 'u3', known: ['a'], relevant: ['b'] }]);
   });
 
+  it('asks for purchases alone, of what was not bought before, and leaves views to history', () => {
+    const shop = datasetFromArrays({
+      events: (
+        [
+          // u1 bought a and looked at b and c; u2 bought b.
+          ['u1', 'a', 1, 'purchase'],
+          ['u1', 'b', 2, 'view'],
+          ['u1', 'c', 3, 'view'],
+          ['u2', 'b', 4, 'purchase'],
+          ['u2', 'c', 5, 'view'],
+          // From day 10 on u1 buys a again and b, and looks at c; u2 looks at a.
+          ['u1', 'a', 10, 'purchase'],
+          ['u1', 'b', 11, 'view'],
+          ['u1', 'b', 12, 'purchase'],
+          ['u1', 'c', 13, 'view'],
+          ['u2', 'a', 14, 'view'],
+        ] as const
+      ).map(([user, item, onDay, type]) => ({ user, item, timeMs: start + onDay * day, type })),
+    });
+    const asked = temporalSplit(shop, { cutMs: start + 10 * day, relevantTypes: ['purchase'] });
+    // b was looked at before, which is no purchase: it is an answer, and may be proposed.
+    expect(asked.cases).toEqual([{ user: 'u1', known: ['a'], relevant: ['b'] }]);
+    expect(asked.train.history.eventCount).toBe(5);
+    // u1's c and u2's a were looked at alone.
+    expect(asked.report.dropped).toEqual([{ what: 'pairs', reason: 'of other event types', count: 2 }]);
+    const again = temporalSplit(shop, { cutMs: start + 10 * day, relevantTypes: ['purchase'], repeats: 'only' });
+    expect(again.cases).toEqual([{ user: 'u1', known: [], relevant: ['a'] }]);
+    const all = temporalSplit(shop, { cutMs: start + 10 * day });
+    expect(all.cases).toEqual([{ user: 'u2', known: ['b', 'c'], relevant: ['a'] }]);
+    const looked = temporalSplit(shop, { cutMs: start + 10 * day, relevantTypes: ['view', 'purchase'] });
+    expect(looked.cases).toEqual(all.cases);
+    // Nothing of this type after the cut.
+    expect(() => temporalSplit(shop, { cutMs: start + 14 * day, relevantTypes: ['purchase'] })).toThrow(
+      expect.objectContaining({ code: 'RECLOOM_DAT_SPLIT_NO_TEST', message: expect.stringContaining('1 pair (of other event types)') }),
+    );
+  });
+
+  it('puts beside it what most people bought, where purchases are asked for', async () => {
+    const events = (type: string, item: string, users: number, onDay: number) =>
+      Array.from({ length: users }, (_, user) => ({ user: `u${user}`, item, timeMs: start + onDay * day, type }));
+    const shop = datasetFromArrays({
+      events: [
+        ...events('view', 'a', 9, 1),
+        ...events('purchase', 'b', 5, 2),
+        ...events('purchase', 'c', 3, 3),
+        ...events('purchase', 'd', 1, 12),
+        ...events('purchase', 'b', 9, 12),
+      ],
+    });
+    const first = async (split: ReturnType<typeof temporalSplit>): Promise<readonly string[]> => {
+      for await (const list of popularityRecommender(split)(
+        split.cases.map((testCase) => ({ ...testCase, known: [] })),
+        3,
+      ))
+        return list;
+      return [];
+    };
+    expect(await first(temporalSplit(shop, { cutMs: start + 10 * day, relevantTypes: ['purchase'] }))).toEqual(['b', 'c', 'a']);
+    expect(await first(temporalSplit(shop, { cutMs: start + 10 * day }))).toEqual(['a', 'b', 'c']);
+  });
+
   it('takes what people take again for answers when told', () => {
     const options = { cutMs: start + 10 * day, minimumItemUsers: 2, minimumUserItems: 1 };
     // u1 takes a and b again, u3 takes b for the first time; nothing is known, or nobody could propose it.

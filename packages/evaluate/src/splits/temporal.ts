@@ -1,7 +1,8 @@
 import { type Dataset, filterDataset } from '@recloom/core';
-import { checkNotEmpty, type Split, type TestCase } from './split.js';
+import { type RelevantTypesOptions, relevantMask } from './relevant-types.js';
+import { checkNotEmpty, otherTypesReason, pairsWithout, type Split, type TestCase } from './split.js';
 
-export interface TemporalSplitOptions {
+export interface TemporalSplitOptions extends RelevantTypesOptions {
   /** Everything before this instant is for training; from it on, for testing. Milliseconds since the epoch. */
   readonly cutMs: number;
   /** End (exclusive) of the test window; default: the end of the data. */
@@ -26,12 +27,16 @@ export type TemporalSplit = Split;
  * with too few such items; test cases are the kept users' kept items that are new to them (protocol Q1 of the design), or
  * that they had before, as `repeats` says.
  *
- * @throws RECLOOM_DAT_SPLIT_NO_TRAINING, RECLOOM_DAT_SPLIT_NO_TEST when nothing is left to train on or to test with
+ * @throws RECLOOM_DAT_SPLIT_NO_TRAINING, RECLOOM_DAT_SPLIT_NO_TEST when nothing is left to train on or to test with;
+ * RECLOOM_DAT_UNKNOWN_EVENT_TYPE
  */
 export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): TemporalSplit {
   const { history } = dataset;
   const until = options.untilMs ?? Number.POSITIVE_INFINITY;
-  const pairs = trainingPairs(dataset, options.cutMs);
+  const relevantTypes = relevantMask(history, options.relevantTypes);
+  const pairs = trainingPairs(dataset, options.cutMs, undefined);
+  // What people have is what is asked for: with views alone nobody has an item yet.
+  const owned = relevantTypes === undefined ? pairs : trainingPairs(dataset, options.cutMs, relevantTypes);
   const itemUsers = new Int32Array(history.itemCount);
   for (const rows of pairs) for (const row of rows) itemUsers[row] = (itemUsers[row] as number) + 1;
   const items = new Uint8Array(history.itemCount);
@@ -49,15 +54,23 @@ export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): 
   const isAnswer = (isKnown: boolean): boolean => (repeats === 'only' ? isKnown : repeats === 'answers' || !isKnown);
   const cases: TestCase[] = [];
   let testPairs = 0;
+  let otherTypes = 0;
   for (let user = 0; user < history.userCount; user++) {
     if (users[user] === 0) continue;
-    const known = pairs[user] as ReadonlySet<number>;
+    const known = owned[user] as ReadonlySet<number>;
     const relevant = new Set<number>();
+    const asked: number[] = [];
+    const answered: number[] = [];
     for (let event = history.offsets[user] as number; event < (history.offsets[user + 1] as number); event++) {
       const time = history.timesMs[event] as number;
       const row = history.items[event] as number;
-      if (time >= options.cutMs && time < until && items[row] === 1 && isAnswer(known.has(row))) relevant.add(row);
+      if (time < options.cutMs || time >= until || items[row] !== 1) continue;
+      asked.push(event);
+      if (relevantTypes !== undefined && relevantTypes[history.types[event] as number] !== 1) continue;
+      answered.push(event);
+      if (isAnswer(known.has(row))) relevant.add(row);
     }
+    otherTypes += pairsWithout(history.items, asked, answered);
     if (relevant.size === 0) continue;
     testPairs += relevant.size;
     cases.push({
@@ -78,6 +91,7 @@ export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): 
       reason: `fewer than ${Math.max(1, options.minimumUserItems ?? 1)} of the kept items in training`,
       count: users.length - count(users),
     },
+    { what: 'pairs' as const, reason: otherTypesReason, count: otherTypes },
   ].filter((part) => part.count > 0);
   checkNotEmpty(dataset, {
     trainingEvents: trainPairs,
@@ -92,6 +106,7 @@ export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): 
     train: filterDataset(dataset, { beforeMs: options.cutMs, items, users }),
     cutMs: options.cutMs,
     cases,
+    ...(options.relevantTypes === undefined ? {} : { relevantTypes: options.relevantTypes }),
     report: {
       trainUsers: count(users),
       trainItems: count(items),
@@ -105,13 +120,14 @@ export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): 
   };
 }
 
-/** By user: the distinct items before the cut. */
-function trainingPairs(dataset: Dataset, cutMs: number): readonly ReadonlySet<number>[] {
+/** By user: the distinct items before the cut, of all event types or of those of the mask. */
+function trainingPairs(dataset: Dataset, cutMs: number, types: Uint8Array | undefined): readonly ReadonlySet<number>[] {
   const { history } = dataset;
   return Array.from({ length: history.userCount }, (_, user) => {
     const rows = new Set<number>();
     for (let event = history.offsets[user] as number; event < (history.offsets[user + 1] as number); event++) {
-      if ((history.timesMs[event] as number) < cutMs) rows.add(history.items[event] as number);
+      if ((history.timesMs[event] as number) >= cutMs) continue;
+      if (types === undefined || types[history.types[event] as number] === 1) rows.add(history.items[event] as number);
     }
     return rows;
   });

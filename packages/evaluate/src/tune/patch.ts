@@ -6,10 +6,8 @@ import {
   type TuneParameter,
   type TuneValue,
 } from '@recloom/core';
+import type { ConfigChanges } from '../config-patch.js';
 import type { Point } from './search.js';
-
-/** A part of a config as plain data, to be laid over another; null takes an entry out. */
-export type ConfigPatch = { readonly [key: string]: unknown };
 
 /**
  * What a point changes in the config: only values that differ from `base` (default: everything the point sets). Numbers in
@@ -21,7 +19,7 @@ export function patchOf(
   point: Point,
   config: PipelineConfig,
   options: { readonly base?: Point; readonly wholeSources?: boolean } = {},
-): ConfigPatch {
+): ConfigChanges {
   const patch: Record<string, unknown> = {};
   const numbers = new Map<string, { readonly parameter: TuneParameter; readonly values: Map<string, number>; changed: boolean }>();
   for (const [place, parameter] of parameters.entries()) {
@@ -51,7 +49,7 @@ export function trialConfig(
   source: ConfigSource,
   tune: ResolvedTune,
   config: PipelineConfig,
-  patch: ConfigPatch,
+  patch: ConfigChanges,
   servingLimits: boolean,
 ): ConfigSource {
   const needed = new Set(tune.components);
@@ -61,7 +59,7 @@ export function trialConfig(
   const patient = servingLimits ? { limits: { timeoutMs: 3_600_000 } } : {};
   const asked = { surfaces: { [tune.surface]: { effects: null, ...patient } } };
   return [patch, { components, surfaces, tune: null }, asked].reduce<ConfigSource>(
-    (merged, over) => mergePlain(merged as ConfigPatch, over),
+    (merged, over) => mergePlain(merged as ConfigChanges, over),
     typeof source === 'string' ? { base: source } : source,
   );
 }
@@ -109,7 +107,7 @@ function set(target: Record<string, unknown>, path: readonly (string | number)[]
 }
 
 /** Lays plain data over other as the config reader does, but keeps nulls: they may have to take out what a base brings. */
-function mergePlain(base: ConfigPatch, over: ConfigPatch): ConfigPatch {
+function mergePlain(base: ConfigChanges, over: ConfigChanges): ConfigChanges {
   const merged: Record<string, unknown> = { ...base };
   for (const [key, value] of Object.entries(over)) {
     const below = merged[key];
@@ -118,6 +116,6 @@ function mergePlain(base: ConfigPatch, over: ConfigPatch): ConfigPatch {
   return merged;
 }
 
-function isPlain(value: unknown): value is ConfigPatch {
+function isPlain(value: unknown): value is ConfigChanges {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadConfig } from '@recloom/core';
+import { fileURLToPath } from 'node:url';
+import { loadConfig, readPipelineData } from '@recloom/core';
 import type { Warning } from '@recloom/plugin-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -73,6 +74,77 @@ describe('tune', () => {
     expect(last.testFrom).toBeUndefined();
     // Four items a person: the last (day 60) is the test, the one before (day 40) is asked for.
     expect(last.seen.newestMs).toBeLessThan(start + 26 * day);
+  });
+
+  it('asks for what is taken again, and for the events that are wanted', async () => {
+    // Nobody takes anything twice.
+    await expect(search({ split: { kind: 'temporal', cut, until, repeats: 'only' }, trials: 1 })).rejects.toMatchObject({
+      code: 'RECLOOM_DAT_SPLIT_NO_TEST',
+    });
+    await expect(search({ split: { kind: 'temporal', cut, until, relevantTypes: ['cart'] }, trials: 1 })).rejects.toMatchObject({
+      code: 'RECLOOM_DAT_UNKNOWN_EVENT_TYPE',
+    });
+    const { split } = await search({ split: { kind: 'temporal', cut, until, relevantTypes: ['event'] }, trials: 1 });
+    expect(split.summary).toContain('events of type event alone');
+    // Another kind for the check takes what it can of what the first one says.
+    const { confirm: second } = await search({
+      split: { kind: 'temporal', cut, until, repeats: 'answers', relevantTypes: ['event'] },
+      confirm: { kind: 'leave-last-out', minimumUserItems: 2 },
+      test: until,
+      trials: 1,
+    });
+    expect(second?.split).toMatchObject({ kind: 'leave-last-out', summary: expect.stringContaining('events of type event alone') });
+  });
+
+  it('searches on what somebody kept back in a file, and begins anew when the file is another', async () => {
+    const directory = mkdtempSync(join(folder, 'predefined-'));
+    symlinkSync(fileURLToPath(new URL('../../../../node_modules', import.meta.url)), join(directory, 'node_modules'));
+    const events = (first: number, length: number) =>
+      [
+        'user,item,at',
+        ...Array.from({ length: 60 }, (_, person) =>
+          Array.from(
+            { length },
+            (__, place) =>
+              `u${String(person).padStart(3, '0')},i${String((person * 7 + first + place * step) % itemCount).padStart(2, '0')},2024-01-${String(3 + place).padStart(2, '0')}T00:00:00`,
+          ),
+        ).flat(),
+      ].join('\n');
+    writeFileSync(join(directory, 'train.csv'), events(0, 3));
+    writeFileSync(join(directory, 'kept-back.csv'), events(3 * step, 1));
+    const source = {
+      ...tuneConfig({
+        split: { kind: 'predefined', file: 'kept-back.csv' },
+        trials: 4,
+        options: { 'jump.shift': { values: [4, 5, 6] } },
+      }),
+      data: { events: { use: 'data-duckdb/events', with: { path: 'train.csv', user: 'user', item: 'item', time: 'at' } } },
+    };
+    const run = async (given: string | Record<string, unknown>, options: TuneOptions = {}): Promise<TuneReport & { warned: string[] }> => {
+      const warned: string[] = [];
+      const host = { plugins: [tunePlugin(nothingSeen())], directory };
+      const report = await tune(given, await readPipelineData(given, host), {
+        ...host,
+        ...options,
+        warn: ({ code }) => warned.push(code),
+      });
+      return { ...report, warned };
+    };
+    const report = await run(source);
+    expect(report.bestValues).toEqual({ 'jump.shift': 5 });
+    expect(report).toMatchObject({ best: 1, window: { from: undefined, until: undefined }, testFrom: undefined });
+    expect(report.chosenOn?.cases).toBe(60);
+    // The same as a file, with a journal.
+    const file = join(directory, 'shop.yaml');
+    writeFileSync(file, JSON.stringify(source));
+    const journalDirectory = join(directory, 'journal');
+    expect((await run(file, { journalDirectory })).bestValues).toEqual({ 'jump.shift': 5 });
+    expect((await run(file, { journalDirectory })).resumed).toBe(4);
+    writeFileSync(join(directory, 'kept-back.csv'), events(3 * step - 1, 1));
+    const other = await run(file, { journalDirectory });
+    expect(other).toMatchObject({ resumed: 0, bestValues: { 'jump.shift': 4 }, warned: ['RECLOOM_DAT_TUNE_OTHER'] });
+    writeFileSync(file, JSON.stringify({ ...source, tune: { ...source['tune'], split: { kind: 'predefined', file: 'nowhere.csv' } } }));
+    await expect(run(file)).rejects.toMatchObject({ code: expect.stringMatching(/^(RECLOOM|DATA_DUCKDB|DUCKDB)_/) });
   });
 
   it('fits only what a trial changes, leaves out what the surface does without, and runs no side effect', async () => {

@@ -16,13 +16,15 @@ import {
   type TuneValue,
 } from '@recloom/core';
 import { isRecloomError, recloomError, type Warning } from '@recloom/plugin-api';
+import type { ConfigChanges } from '../config-patch.js';
 import type { SplitDescription } from '../evaluation.js';
 import { type Interval, pairedBootstrap, pairedRandomisationTest } from '../metrics/significance.js';
-import { makeSplits, type SplitRequest } from '../splits/make-splits.js';
+import { makeSplits, type SplitRequest, splitOptionsOf } from '../splits/make-splits.js';
+import { readKeptBack } from '../splits/read-kept-back.js';
 import { type ParameterImportance, parameterImportance } from './importance.js';
 import { decodeFigures, encodeFigures, Journal, type JournalKey, type JournalRecord } from './journal.js';
 import { PartCache } from './part-cache.js';
-import { type ConfigPatch, keepsSources, patchOf, trialConfig } from './patch.js';
+import { keepsSources, patchOf, trialConfig } from './patch.js';
 import { createExam, type Exam, type Score, scoreConfig } from './score-config.js';
 import { keyOf, type Point, proposePoint, type TriedPoint } from './search.js';
 
@@ -128,7 +130,7 @@ export interface TuneReport extends TuneSearch {
   /** Options of the best that differ from the config; empty when nothing better was found. */
   readonly changes: readonly TuneChange[];
   /** The changes as plain data to be laid over the config. */
-  readonly patch: ConfigPatch;
+  readonly patch: ConfigChanges;
   /** On the cases that the best was chosen on, and so too good to be true by a little; undefined without changes. */
   readonly chosenOn: TuneComparison | undefined;
   /** On the second validation part; undefined without one or without changes. */
@@ -161,17 +163,28 @@ export async function tune(source: ConfigSource, dataset: Dataset, options: Tune
   const search = resolved.tune as ResolvedTune;
   const visible = search.testMs === undefined ? dataset : filterDataset(dataset, { beforeMs: search.testMs });
   const parts = new PartCache();
-  const { splits, description } = makeSplits(visible, splitRequest(search.split, search.testMs));
+  const keptBack = async (split: ResolvedTuneSplit): Promise<Dataset | undefined> => {
+    if (split.kind !== 'predefined' || split.file === undefined) return undefined;
+    const { signal } = options;
+    const read = await readKeptBack(absolute, resolve(workspace.loaded.directory, split.file), {
+      ...host,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return search.testMs === undefined ? read : filterDataset(read, { beforeMs: search.testMs });
+  };
+  const asked = await keptBack(search.split);
+  const askedAgain = search.confirm === undefined ? undefined : await keptBack(search.confirm);
+  const { splits, description } = makeSplits(visible, splitRequest(search.split, search.testMs, asked));
   const servingLimits = search.parameters.some(({ path }) => path[2] === 'sources' || path[2] === 'limits');
   const { metric, k, purposes, seed } = search.config;
   const shared = { metric, k, surface: search.surface, purposes, servingLimits };
   const exam = createExam(splits, shared, seed);
-  const confirm = search.confirm === undefined ? undefined : makeSplits(visible, splitRequest(search.confirm, search.testMs));
+  const confirm = search.confirm === undefined ? undefined : makeSplits(visible, splitRequest(search.confirm, search.testMs, askedAgain));
   const journalDirectory = options.journalDirectory ?? (typeof source === 'string' ? join(workspace.store.root, 'tune') : false);
   const lock = journalDirectory === false ? undefined : await new SnapshotStore(journalDirectory).acquireLock(options.signal);
   let journal: Journal | undefined;
   try {
-    const key = journalKey(workspace.loaded.hash, visible, search);
+    const key = journalKey(workspace.loaded.hash, [visible, asked, askedAgain], search);
     if (journalDirectory !== false)
       journal = await Journal.open(journalDirectory, key, hash(key), { fresh: options.fresh === true, warn: options.warn ?? (() => {}) });
     const wholeSources = await needsWholeSources(absolute, host, search, config);
@@ -469,15 +482,33 @@ function hostOf(source: ConfigSource, { provide, plugins, directory, env }: Tune
 }
 
 /** With the data from the test on taken out, all that is left is for validation; otherwise the split leaves its test part out. */
-function splitRequest(split: ResolvedTuneSplit, testMs: number | undefined): SplitRequest {
-  const { kind, cutMs, untilMs, minimumItemUsers, minimumUserItems, count, fraction, foldIn, folds, seeds } = split;
+function splitRequest(split: ResolvedTuneSplit, testMs: number | undefined, test: Dataset | undefined): SplitRequest {
+  const { kind, cutMs, untilMs, minimumItemUsers, minimumUserItems, repeats, relevantTypes, count, fraction, foldIn, folds, seeds } = split;
   const hasPart = kind === 'leave-last-out' || kind === 'leave-n-out' || kind === 'random';
-  const given = { cutMs, untilMs, minimumItemUsers, minimumUserItems, count, fraction, foldIn, folds, seeds };
-  const written = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<SplitRequest>;
+  const given = {
+    cutMs,
+    untilMs,
+    minimumItemUsers,
+    minimumUserItems,
+    repeats,
+    relevantTypes,
+    count,
+    fraction,
+    foldIn,
+    folds,
+    seeds,
+    test,
+  };
+  // A second part of another kind inherits what only the first one takes.
+  const taken = splitOptionsOf(kind);
+  const written = Object.fromEntries(
+    (Object.entries(given) as [keyof SplitRequest, unknown][]).filter(([name, value]) => value !== undefined && taken.includes(name)),
+  ) as Partial<SplitRequest>;
   return { kind, ...written, ...(hasPart && testMs === undefined ? { part: 'validation' as const } : {}) };
 }
 
-function windowOf({ cutMs, untilMs }: ResolvedTuneSplit): TuneWindow {
+function windowOf({ kind, cutMs, untilMs }: ResolvedTuneSplit): TuneWindow {
+  if (kind !== 'temporal') return { from: undefined, until: undefined };
   const text = (timeMs: number | undefined): string | undefined => (timeMs === undefined ? undefined : new Date(timeMs).toISOString());
   return { from: text(cutMs), until: text(untilMs) };
 }
@@ -492,13 +523,13 @@ async function needsWholeSources(source: ConfigSource, host: HostOptions, search
 
 function journalKey(
   config: string,
-  data: Dataset,
+  [visible, ...keptBack]: readonly [Dataset, ...(Dataset | undefined)[]],
   { config: written, surface, split, confirm, testMs, parameters }: ResolvedTune,
 ): JournalKey {
   const { metric, k, purposes, seed } = written;
   return {
     config,
-    data: data.hash,
+    data: [visible, ...keptBack].flatMap((data) => (data === undefined ? [] : [data.hash])).join(' '),
     measure: hash([metric, k, surface, purposes, split, confirm ?? null, testMs ?? null]),
     space: hash([searchVersion, seed, parameters.map(({ name, domain, expression }) => [name, domain, expression?.template ?? null])]),
   };

@@ -1,5 +1,5 @@
 import type { TuneValue } from '@recloom/core';
-import { Document, isMap, isScalar, type Node, type Scalar, type YAMLMap } from 'yaml';
+import { type ConfigNote, writeConfigPatch } from '../config-patch.js';
 import { valueText } from './patch.js';
 import type { TuneChange, TuneReport } from './tune.js';
 
@@ -8,29 +8,18 @@ import type { TuneChange, TuneReport } from './tune.js';
  * changed values alone, and on each its old value and what it gains. YAML, ends with a newline.
  */
 export function tunedConfig(report: TuneReport, base: string): string {
-  const document = new Document({ base, ...report.patch });
-  document.commentBefore = headerOf(report)
-    .map((line) => ` ${line}`)
-    .join('\n');
   const byPath = new Map<string, TuneChange[]>();
   for (const change of report.changes) {
     const key = pathOf(change.name).join('\n');
     byPath.set(key, [...(byPath.get(key) ?? []), change]);
   }
-  for (const [key, changes] of byPath) {
+  const notes = Array.from(byPath, ([key, changes]): ConfigNote => {
     const path = key.split('\n');
-    const node = document.getIn(path, true) as Node | undefined;
-    if (path.at(-1) === 'value') {
-      const pair = (document.getIn(path.slice(0, -1)) as YAMLMap<Scalar, unknown>).items.find((item) => String(item.key.value) === 'value');
-      if (pair !== undefined)
-        pair.key.commentBefore = changes.map((change) => ` ${change.name.split('.').at(-1)}: ${changeText(change)}`).join('\n');
-    } else if (isScalar(node)) {
-      node.comment = ` ${changes.map(changeText).join('; ')}`;
-    } else if (isMap(node)) {
-      node.commentBefore = ` ${changes.map(changeText).join('; ')}`;
-    }
-  }
-  return document.toString({ lineWidth: 0, flowCollectionPadding: true });
+    // Several numbers of one value are told one by one, by name.
+    const named = path.at(-1) === 'value';
+    return { path, lines: changes.map((change) => `${named ? `${change.name.split('.').at(-1)}: ` : ''}${changeText(change)}`) };
+  });
+  return writeConfigPatch({ base, comment: headerOf(report), changes: report.patch, notes });
 }
 
 /** The trials as comma-separated values with a line of names: number, figure, cases, what became of it, and each option. */

@@ -343,6 +343,11 @@ export const errorCodes = {
     hint: 'Go back to what it searched to continue it; nothing needs to be done otherwise.',
     audience: 'pipeline author',
   },
+  RECLOOM_DAT_UNKNOWN_EVENT_TYPE: {
+    message: ({ name, available }: { name: string; available: string }) => `No event has the type "${name}"; the data have: ${available}.`,
+    hint: 'Name a type that is there; the names come from `type` of `data.events`.',
+    audience: 'data owner',
+  },
   RECLOOM_DAT_UNKNOWN_ITEMS: {
     message: ({ count }: { count: number }) =>
       count === 1
