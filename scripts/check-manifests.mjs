@@ -5,7 +5,7 @@
  * Derived: ranges of our own packages, licence, author, repository with folder, homepage, bugs, engines, publishConfig, `types`, and what `files` must
  * hold. By hand, checked only: description, keywords, pins, exports.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { publishable, readJson, root, workspaces } from './workspaces.mjs';
@@ -106,6 +106,22 @@ function problemsOf({ folder, directory, manifest }, all, rootVersion) {
   return problems;
 }
 
+/** A preset names its plugins in YAML alone: whoever installs the presets must get all of these, and no others. */
+function problemsOfPresets({ directory, manifest }) {
+  const presets = join(directory, 'presets');
+  const texts = readdirSync(presets, { recursive: true })
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => readFileSync(join(presets, file), 'utf8'));
+  const named = new Set(
+    texts.flatMap((text) => Array.from(text.matchAll(/\buse: *["']?([\w-]+)\//g), ([, id]) => `@recloom/plugin-${id}`)),
+  );
+  const taken = Object.keys(manifest.dependencies ?? {});
+  return [
+    ...[...named].filter((name) => !taken.includes(name)).map((name) => `packages/presets: a preset uses ${name}, which is no dependency`),
+    ...taken.filter((name) => !named.has(name)).map((name) => `packages/presets: no preset uses the dependency ${name}`),
+  ];
+}
+
 /** Checks (or, with `write`, mends) every published package; the problems that are left, as sentences. */
 export function checkManifests({ write = false } = {}) {
   const rootManifest = readJson(join(root, 'package.json'));
@@ -134,6 +150,7 @@ export function checkManifests({ write = false } = {}) {
       else problems.push(`${entry.folder}: LICENSE is not the root's: run node scripts/check-manifests.mjs --write`);
     }
     problems.push(...problemsOf(entry, all, rootManifest.version));
+    if (entry.manifest.name === '@recloom/presets') problems.push(...problemsOfPresets(entry));
   }
   return problems;
 }
