@@ -22,6 +22,8 @@ export interface LinkScores {
   add(interests: Interests): void;
   /** Score of an item row; 0 for rows it does not know. */
   scoreOf(row: number): number;
+  /** `scoreOf` of many rows at once, into `out[from]` and on; absent: they are asked for one by one. */
+  scoresOf?(rows: Int32Array, out: Float32Array, from: number): void;
   /** The best `limit` open rows that links raised above 0, best first, ties by ascending row. */
   best(limit: number): RequestProposals;
   /** The link from one item to another; 0 when there is none. */
@@ -67,10 +69,10 @@ export class LinkedItems implements CandidateSource, Scorer, Explainer, Inspecta
     batch.requests.forEach((request, index) => {
       signal.throwIfAborted();
       this.#scores.add(this.#options.interests.read(request));
+      const start = batch.offsets[index] as number;
       const end = batch.offsets[index + 1] as number;
-      for (let place = batch.offsets[index] as number; place < end; place++) {
-        out[place] = this.#scores.scoreOf(batch.rows[place] as number);
-      }
+      if (this.#scores.scoresOf !== undefined) this.#scores.scoresOf(batch.rows.subarray(start, end), out, start);
+      else for (let place = start; place < end; place++) out[place] = this.#scores.scoreOf(batch.rows[place] as number);
     });
   }
 

@@ -36,6 +36,16 @@ export class SparseLinks implements LinkScores {
     return this.#scores[row] ?? 0;
   }
 
+  scoresOf(rows: Int32Array, out: Float32Array, from: number): void {
+    const scores = this.#scores;
+    const count = scores.length;
+    for (let place = 0; place < rows.length; place++) {
+      const row = rows[place] as number;
+      // Rows beyond were added since.
+      out[from + place] = row < count ? (scores[row] as number) : 0;
+    }
+  }
+
   best(limit: number): RequestProposals {
     // What no link raised is no proposal. It is most of the catalogue, and would be sorted for nothing when all of it is asked for.
     return this.#kernels.topKAbove(this.#scores, this.#tieBreaks, limit, this.open);

@@ -4,12 +4,10 @@ import {
   type ComponentState,
   type Explainer,
   type Inspectable,
-  joinProposals,
   jsonTensor,
   type Proposals,
   type Reason,
   type RequestBatch,
-  type RequestProposals,
   type RequestView,
   readJsonTensor,
   type Scorer,
@@ -102,6 +100,8 @@ export interface RankedItemsOptions {
 /** Source, scorer and explainer over a fixed ranking. Synchronous; holds no state between calls beyond scratch marks. */
 export class RankedItems implements CandidateSource, Scorer, Explainer, Inspectable {
   readonly #ranking: Ranking;
+  /** Scores along the ranking's order. */
+  readonly #orderedScores: Float32Array;
   readonly #options: RankedItemsOptions;
   readonly #segments: ReadonlyMap<string, RankedSegment>;
   /** Marks of the request in work: rows with `#marks[row] === #mark` are left out or already ranked by the segment. */
@@ -110,6 +110,7 @@ export class RankedItems implements CandidateSource, Scorer, Explainer, Inspecta
 
   constructor(ranking: Ranking, options: RankedItemsOptions) {
     this.#ranking = ranking;
+    this.#orderedScores = Float32Array.from(ranking.order, (row) => ranking.scores[row] as number);
     this.#options = options;
     this.#segments = new Map(ranking.segments.map((segment) => [segment.name, segment]));
     this.#marks = new Int32Array(ranking.scores.length);
@@ -117,10 +118,18 @@ export class RankedItems implements CandidateSource, Scorer, Explainer, Inspecta
 
   propose(batch: RequestBatch, limit: number): Proposals {
     batch.signal.throwIfAborted();
-    return joinProposals(
-      batch.requests.map((request) => this.#proposeOne(request, limit, batch.eligible)),
-      limit,
-    );
+    const { requests, eligible } = batch;
+    const room = Math.min(limit, this.#ranking.order.length);
+    const offsets = new Int32Array(requests.length + 1);
+    const rows = new Int32Array(requests.length * room);
+    const scores = new Float32Array(rows.length);
+    let length = 0;
+    for (let index = 0; index < requests.length; index++) {
+      const request = requests[index] as RequestView;
+      length += this.#proposeOne(request, eligible, rows.subarray(length, length + room), scores.subarray(length, length + room));
+      offsets[index + 1] = length;
+    }
+    return length === rows.length ? { offsets, rows, scores } : { offsets, rows: rows.slice(0, length), scores: scores.slice(0, length) };
   }
 
   score(batch: CandidateBatch, out: Float32Array, signal: AbortSignal): void {
@@ -174,32 +183,39 @@ export class RankedItems implements CandidateSource, Scorer, Explainer, Inspecta
     return this.#mark;
   }
 
-  #proposeOne(request: RequestView, limit: number, eligible: Uint8Array | undefined): RequestProposals {
+  /** Fills `chosen` and `values` as far as there are items; tells how many. */
+  #proposeOne(request: RequestView, eligible: Uint8Array | undefined, chosen: Int32Array, values: Float32Array): number {
     const { scores, order } = this.#ranking;
+    const room = chosen.length;
     const marks = this.#marks;
     const mark = this.#newMark();
     for (const row of request.items) if (row < marks.length) marks[row] = mark;
+    let hides = request.items.length > 0;
     if (this.#options.excludeHistory) {
       const { items, length } = request.history;
+      hides ||= length > 0;
       for (let event = 0; event < length; event++) {
         const row = items[event] as number;
         if (row < marks.length) marks[row] = mark;
       }
     }
     const open = (row: number): boolean => marks[row] !== mark && (eligible === undefined || eligible[row] !== 0);
-    const room = Math.min(limit, order.length);
-    const chosen = new Int32Array(room);
-    const values = new Float32Array(room);
     let length = 0;
     const segment = this.#segmentOf(request);
     if (segment === undefined) {
+      // Whoever hides nothing gets the ranking as it stands.
+      if (!hides && eligible === undefined) {
+        chosen.set(order.subarray(0, room));
+        values.set(this.#orderedScores.subarray(0, room));
+        return room;
+      }
       for (let place = 0; place < order.length && length < room; place++) {
         const row = order[place] as number;
         if (!open(row)) continue;
         chosen[length] = row;
         values[length++] = scores[row] as number;
       }
-      return { rows: chosen.subarray(0, length), scores: values.subarray(0, length) };
+      return length;
     }
     // Two sorted lists are merged: what the segment touched, and everything else at its scaled score.
     const inSegment = segment.rows.filter(open);
@@ -224,15 +240,17 @@ export class RankedItems implements CandidateSource, Scorer, Explainer, Inspecta
       if (takeLocal) local++;
       else global++;
     }
-    return { rows: chosen.subarray(0, length), scores: values.subarray(0, length) };
+    return length;
   }
 
   #scoreRows(request: RequestView, rows: Int32Array, out: Float32Array): void {
     const { scores } = this.#ranking;
+    const count = scores.length;
     const segment = this.#segmentOf(request);
     const factor = segment?.backgroundFactor ?? 1;
     for (let place = 0; place < rows.length; place++) {
-      out[place] = (scores[rows[place] as number] ?? 0) * factor;
+      const row = rows[place] as number;
+      out[place] = row < count ? (scores[row] as number) * factor : 0;
     }
     if (segment === undefined) return;
     const local = new Map<number, number>();

@@ -174,7 +174,7 @@ class ColumnExpression implements CompiledExpression {
     const root = this.#root;
     if (root.type === 'number') {
       const values = root.evaluate(frame);
-      for (let index = 0; index < frame.count; index++) out[start + index] = values[index] as number;
+      out.set(values.subarray(0, frame.count), start);
       frame.pool.giveNumbers(values);
     } else {
       const values = root.evaluate(frame);

@@ -146,6 +146,40 @@ const minmax: Normaliser = (values, start, end) => {
  * values get the lowest of the others' scores, infinite ones count as the nearest finite one and leave the statistics alone.
  */
 const zscore: Normaliser = (values, start, end) => {
+  const length = end - start;
+  if (length === 0) return;
+  let minimum = values[start] as number;
+  let maximum = minimum;
+  let sum = 0;
+  for (let index = start; index < end; index++) {
+    const value = values[index] as number;
+    minimum = value < minimum ? value : minimum;
+    maximum = value > maximum ? value : maximum;
+    sum += value / length;
+  }
+  // A mean of finite numbers is finite; that of others is not.
+  if (sum - sum !== 0) {
+    zscoreOfSome(values, start, end);
+    return;
+  }
+  if (minimum === maximum) {
+    values.fill(0, start, end);
+    return;
+  }
+  // In units of the range, or the squares of huge values would overflow and those of tiny ones vanish.
+  const scale = maximum / 2 - minimum / 2;
+  const middle = sum / 2;
+  let squares = 0;
+  for (let index = start; index < end; index++) {
+    const distance = ((values[index] as number) / 2 - middle) / scale;
+    squares += distance * distance;
+  }
+  const deviation = scale * Math.sqrt(squares / length);
+  for (let index = start; index < end; index++) values[index] = ((values[index] as number) / 2 - middle) / deviation;
+};
+
+/** `zscore` where some values are not finite. */
+function zscoreOfSome(values: Float64Array, start: number, end: number): void {
   const { count, minimum, maximum } = finiteExtremes(values, start, end);
   if (count === 0 || minimum === maximum) {
     values.fill(0, start, end);
@@ -156,20 +190,22 @@ const zscore: Normaliser = (values, start, end) => {
     const value = values[index] as number;
     if (Number.isFinite(value)) sum += value / count;
   }
-  // In units of the range, or the squares of huge values would overflow and those of tiny ones vanish.
   const scale = maximum / 2 - minimum / 2;
+  const middle = sum / 2;
   let squares = 0;
   for (let index = start; index < end; index++) {
     const value = values[index] as number;
-    if (Number.isFinite(value)) squares += ((value / 2 - sum / 2) / scale) ** 2;
+    if (!Number.isFinite(value)) continue;
+    const distance = (value / 2 - middle) / scale;
+    squares += distance * distance;
   }
   const deviation = scale * Math.sqrt(squares / count);
   for (let index = start; index < end; index++) {
     const value = values[index] as number;
     const bounded = Number.isNaN(value) ? minimum : Math.min(Math.max(value, minimum), maximum);
-    values[index] = (bounded / 2 - sum / 2) / deviation;
+    values[index] = (bounded / 2 - middle) / deviation;
   }
-};
+}
 
 /** The functions that compare a candidate with the others of its request. */
 export const normalisers: Readonly<Record<string, Normaliser>> = { rank, minmax, zscore };

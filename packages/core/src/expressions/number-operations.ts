@@ -36,6 +36,22 @@ const arithmetic: Readonly<Record<string, InPlace>> = {
   },
 };
 
+/** The same with one number on the right of all, which need not be laid out as a column. */
+const arithmeticByConstant: Readonly<Record<string, (left: Float64Array, right: number, count: number) => void>> = {
+  '+': (left, right, count) => {
+    for (let index = 0; index < count; index++) left[index] = (left[index] as number) + right;
+  },
+  '-': (left, right, count) => {
+    for (let index = 0; index < count; index++) left[index] = (left[index] as number) - right;
+  },
+  '*': (left, right, count) => {
+    for (let index = 0; index < count; index++) left[index] = (left[index] as number) * right;
+  },
+  '/': (left, right, count) => {
+    for (let index = 0; index < count; index++) left[index] = (left[index] as number) / right;
+  },
+};
+
 /** NaN makes every comparison false, which is the rule for null. `!=` is compiled as the negation of `==`. */
 const comparisons: Readonly<Record<string, Comparison>> = {
   '==': (left, right, out, count) => {
@@ -75,6 +91,20 @@ export function binaryNumber(operator: string, left: NumberNode, right: NumberNo
     const folded = Float64Array.of(left.constant);
     apply(folded, Float64Array.of(right.constant), 1);
     return constantNumber(folded[0] as number);
+  }
+  // Sums and products of two doubles do not depend on their order.
+  const commutes = operator === '+' || operator === '*';
+  const [operand, constant] = commutes && left.constant !== undefined ? [right, left.constant] : [left, right.constant];
+  const applyConstant = arithmeticByConstant[operator];
+  if (constant !== undefined && applyConstant !== undefined) {
+    return {
+      type: 'number',
+      evaluate(frame) {
+        const out = operand.evaluate(frame);
+        applyConstant(out, constant, frame.count);
+        return out;
+      },
+    };
   }
   return {
     type: 'number',
@@ -168,6 +198,7 @@ export function batchColumn(read: (frame: Frame) => ArrayLike<number> | undefine
       const out = frame.pool.takeNumbers(frame.count);
       const values = read(frame);
       if (values === undefined) out.fill(Number.NaN, 0, frame.count);
+      else if (Number.isNaN(missing) && values.length === frame.count) out.set(values);
       else {
         for (let index = 0; index < frame.count; index++) {
           const value = values[index] as number;

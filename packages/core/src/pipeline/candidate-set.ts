@@ -1,5 +1,12 @@
 import type { Proposals } from '@recloom/plugin-api';
 
+const noPlaces = new Int32Array(0);
+/** Candidates that lie together are moved as bytes when there are so many of them. */
+const fewTogether = 32;
+
+/** Largest number of a place in `MergeScratch`. */
+const mostPlaces = 0x7fffffff;
+
 /** Marks item rows while lists are merged: one integer per item, cleared by counting up instead of filling. And a few numbers per source. */
 export class MergeScratch {
   /** Most places taken of each source's list; set by the caller. */
@@ -8,15 +15,17 @@ export class MergeScratch {
   badRows = new Int32Array(0);
   starts = new Int32Array(0);
   lengths = new Int32Array(0);
-  #stamps = new Uint32Array(0);
+  /** By row, its place plus what `#first` was when it was put. */
   #places = new Int32Array(0);
-  #generation = 0;
+  /** What place 0 is stored as; anything below is left from before. */
+  #first = 1;
+  #room = 0;
 
   ensureItems(itemCount: number): void {
-    if (this.#stamps.length >= itemCount) return;
-    this.#stamps = new Uint32Array(Math.ceil(itemCount * 1.25) + 64);
-    this.#places = new Int32Array(this.#stamps.length);
-    this.#generation = 0;
+    if (this.#places.length >= itemCount) return;
+    this.#places = new Int32Array(Math.ceil(itemCount * 1.25) + 64);
+    this.#first = 1;
+    this.#room = 0;
   }
 
   /** Room for so many sources, whose bad rows are counted from 0. */
@@ -30,22 +39,22 @@ export class MergeScratch {
     this.badRows.fill(0);
   }
 
-  begin(): void {
-    this.#generation++;
-    if (this.#generation === 0xffffffff) {
-      this.#stamps.fill(0);
-      this.#generation = 1;
-    }
+  /** Forgets all rows; places put from now on are below `room`. */
+  begin(room: number): void {
+    this.#first += this.#room;
+    this.#room = room;
+    if (this.#first + room <= mostPlaces) return;
+    this.#places.fill(0);
+    this.#first = 1;
   }
 
-  /** Where a row was put since `begin`, or -1. */
+  /** Where a row was put since `begin`, or below 0. */
   placeOf(row: number): number {
-    return this.#stamps[row] === this.#generation ? (this.#places[row] as number) : -1;
+    return (this.#places[row] as number) - this.#first;
   }
 
   put(row: number, place: number): void {
-    this.#stamps[row] = this.#generation;
-    this.#places[row] = place;
+    this.#places[row] = this.#first + place;
   }
 }
 
@@ -58,6 +67,8 @@ export class CandidateSet {
   offsets = new Int32Array(2);
   removed = new Uint8Array(0);
   value = new Float32Array(0);
+  /** Where the rows named to `merge` came to stand, ascending; undefined once candidates have moved. */
+  named: Int32Array | undefined;
   readonly sourceScores: Float32Array[] = [];
   readonly sourceRanks: Int32Array[] = [];
   readonly columns: Float32Array[] = [];
@@ -67,6 +78,7 @@ export class CandidateSet {
     this.count = 0;
     this.requestCount = 0;
     this.sourceCount = sourceCount;
+    this.named = undefined;
     while (this.sourceScores.length < sourceCount) {
       this.sourceScores.push(new Float32Array(this.#capacity));
       this.sourceRanks.push(new Int32Array(this.#capacity));
@@ -99,9 +111,16 @@ export class CandidateSet {
 
   /**
    * Merges the lists of several sources: place by place in turn, so that a later cut takes the best of each. A row two
-   * sources propose stands once, with the score and rank of each. `lists[s]` undefined = that source has nothing.
+   * sources propose stands once, with the score and rank of each. `lists[s]` undefined = that source has nothing. `named`:
+   * rows of each request, whose places are noted in `this.named`.
    */
-  merge(lists: readonly (Proposals | undefined)[], requestCount: number, itemCount: number, scratch: MergeScratch): void {
+  merge(
+    lists: readonly (Proposals | undefined)[],
+    requestCount: number,
+    itemCount: number,
+    scratch: MergeScratch,
+    named?: readonly Int32Array[],
+  ): void {
     let total = 0;
     const present: number[] = [];
     for (let source = 0; source < lists.length; source++) {
@@ -117,32 +136,43 @@ export class CandidateSet {
     }
     const { offsets } = this;
     const { starts, lengths, limits } = scratch;
+    const places: number[] = [];
     let count = 0;
     offsets[0] = 0;
     for (let request = 0; request < requestCount; request++) {
-      scratch.begin();
+      scratch.begin(total);
       let longest = 0;
+      let second = 0;
       for (let at = 0; at < present.length; at++) {
         const source = present[at] as number;
         const list = lists[source] as Proposals;
         const start = list.offsets[request] as number;
         starts[at] = start;
-        lengths[at] = Math.min((list.offsets[request + 1] as number) - start, limits[source] as number);
-        if ((lengths[at] as number) > longest) longest = lengths[at] as number;
+        const length = Math.min((list.offsets[request + 1] as number) - start, limits[source] as number);
+        lengths[at] = length;
+        second = Math.max(second, Math.min(length, longest));
+        longest = Math.max(longest, length);
       }
-      // With one source there is nothing to take turns with: its list is walked in one go.
-      const stride = present.length === 1 ? Math.max(1, longest) : 1;
-      for (let place = 0; place < longest; place += stride) {
+      // In turns for as long as two lists last; then there is nothing to take turns with, and the rest is walked in one go.
+      for (let place = 0; place < longest; ) {
+        const next = place < second ? place + 1 : longest;
         for (let at = 0; at < present.length; at++) {
-          const end = Math.min(place + stride, lengths[at] as number);
+          const end = Math.min(next, lengths[at] as number);
           if (place >= end) continue;
           const source = present[at] as number;
           count = this.#takePlaces(lists[source] as Proposals, starts[at] as number, place, end, source, count, itemCount, scratch);
         }
+        place = next;
       }
+      if (named !== undefined)
+        for (const row of named[request] ?? noPlaces) {
+          const place = scratch.placeOf(row);
+          if (place >= 0) places.push(place);
+        }
       offsets[request + 1] = count;
     }
     this.count = count;
+    this.named = named === undefined ? undefined : Int32Array.from(new Set(places)).sort();
   }
 
   /** Takes the places `[from, to)` of one list; returns the new number of candidates. */
@@ -185,21 +215,19 @@ export class CandidateSet {
 
   /** Drops the candidates whose `removed` byte is not zero; order is kept. */
   compact(): void {
-    const { rows, removed, offsets } = this;
+    const { removed, offsets } = this;
+    this.named = undefined;
     let kept = 0;
     let start = 0;
     for (let request = 0; request < this.requestCount; request++) {
       const end = offsets[request + 1] as number;
-      for (let index = start; index < end; index++) {
-        if (removed[index] !== 0) continue;
-        if (kept !== index) {
-          rows[kept] = rows[index] as number;
-          for (let source = 0; source < this.sourceCount; source++) {
-            (this.sourceScores[source] as Float32Array)[kept] = (this.sourceScores[source] as Float32Array)[index] as number;
-            (this.sourceRanks[source] as Int32Array)[kept] = (this.sourceRanks[source] as Int32Array)[index] as number;
-          }
-        }
-        kept++;
+      let index = start;
+      while (index < end) {
+        while (index < end && removed[index] !== 0) index++;
+        const from = index;
+        while (index < end && removed[index] === 0) index++;
+        this.#move(from, index, kept);
+        kept += index - from;
       }
       start = end;
       offsets[request + 1] = kept;
@@ -207,11 +235,43 @@ export class CandidateSet {
     this.count = kept;
   }
 
+  /** Drops the candidates at these places (ascending, each once); order is kept. */
+  drop(places: Int32Array): void {
+    if (places.length === 0) return;
+    const { offsets } = this;
+    this.named = undefined;
+    let kept = places[0] as number;
+    for (let at = 0; at < places.length; at++) {
+      const from = (places[at] as number) + 1;
+      const end = at + 1 < places.length ? (places[at + 1] as number) : this.count;
+      this.#move(from, end, kept);
+      kept += end - from;
+    }
+    let dropped = 0;
+    for (let request = 1; request <= this.requestCount; request++) {
+      const end = offsets[request] as number;
+      while (dropped < places.length && (places[dropped] as number) < end) dropped++;
+      offsets[request] = end - dropped;
+    }
+    this.count = kept;
+  }
+
+  /** Moves the candidates `[from, end)` down to place `to`. */
+  #move(from: number, end: number, to: number): void {
+    if (from === to || from === end) return;
+    move(this.rows, from, end, to);
+    for (let source = 0; source < this.sourceCount; source++) {
+      move(this.sourceScores[source] as Float32Array, from, end, to);
+      move(this.sourceRanks[source] as Int32Array, from, end, to);
+    }
+  }
+
   /** Becomes the part `[from[r], to[r])` of each request of another set. */
   takeSlice(other: CandidateSet, from: Int32Array, to: Int32Array): void {
     let total = 0;
     for (let request = 0; request < other.requestCount; request++) total += (to[request] as number) - (from[request] as number);
     this.ensure(total, other.requestCount);
+    this.named = undefined;
     this.requestCount = other.requestCount;
     this.offsets[0] = 0;
     let count = 0;
@@ -228,6 +288,7 @@ export class CandidateSet {
   /** Becomes, per request, the candidates of `first` followed by those of `second`. */
   takeBoth(first: CandidateSet, second: CandidateSet): void {
     this.ensure(first.count + second.count, first.requestCount);
+    this.named = undefined;
     this.requestCount = first.requestCount;
     this.offsets[0] = 0;
     let count = 0;
@@ -250,6 +311,11 @@ export class CandidateSet {
       (this.sourceRanks[source] as Int32Array).set((other.sourceRanks[source] as Int32Array).subarray(start, end), at);
     }
   }
+}
+
+function move(column: Int32Array | Float32Array, from: number, end: number, to: number): void {
+  if (end - from >= fewTogether) column.copyWithin(to, from, end);
+  else for (let index = from, at = to; index < end; index++, at++) column[at] = column[index] as number;
 }
 
 function grow<Data extends Int32Array | Float32Array>(from: Data, to: Data): Data {
@@ -313,4 +379,20 @@ export function selectBest(values: Float32Array, rows: Int32Array, start: number
     sink(index, key, 0, length);
   }
   return heap;
+}
+
+/** Whether all of `[start, end)` are finite numbers. */
+export function allFinite(values: Float32Array, start: number, end: number): boolean {
+  let first = 0;
+  let second = 0;
+  let index = start;
+  // x - x is 0 for finite numbers only; two sums, so that one addition need not wait for the other.
+  for (; index + 1 < end; index += 2) {
+    const one = values[index] as number;
+    const other = values[index + 1] as number;
+    first += one - one;
+    second += other - other;
+  }
+  if (index < end) first += (values[index] as number) - (values[index] as number);
+  return first + second === 0;
 }

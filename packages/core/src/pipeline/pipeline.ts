@@ -17,7 +17,7 @@ export type ManyResult<ItemAttributes extends Attributes> =
   | { readonly index: number; readonly answer?: undefined; readonly error: RecloomError };
 
 export interface ManyOptions {
-  /** Requests run together; default 64. */
+  /** Requests run together at most; default 64. Fewer do when their candidates together would be very many. */
   readonly batch?: number;
   readonly signal?: AbortSignal;
   /** For evaluation: ask sources for the whole catalogue and rank all of it. Default false. */
@@ -69,6 +69,20 @@ export interface PipelineParts {
 export interface OverlayLog {
   readonly items: readonly ItemInput[];
   readonly events: readonly { readonly event: EventInput; readonly timeMs: number }[];
+}
+
+/**
+ * Candidates that run through the stages together at most (one request alone may have more): beyond that their columns leave
+ * the processor's cache, and every stage waits for memory.
+ */
+const candidatesTogether = 65_536;
+
+/** How many requests of a surface may run together, whatever the caller asked for. */
+function requestsTogether(engine: Engine, surface: AssembledSurface, unlimited: boolean): number {
+  const most = engine.items.rowCount;
+  let candidates = 0;
+  for (const { planned } of surface.allSources) candidates += unlimited ? most : Math.min(most, planned.use.limit);
+  return Math.max(1, Math.floor(candidatesTogether / Math.max(1, Math.min(most, candidates))));
 }
 
 /** Records kept for a reload; beyond that the oldest are forgotten, since the next build has them. */
@@ -408,7 +422,11 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
         else if (only !== undefined) results[only.index] = { error: asRecloomError(error) };
       }
     };
-    for (const [surface, members] of groups) await runGroup(surface, members, Number.POSITIVE_INFINITY, options.signal);
+    for (const [surface, members] of groups) {
+      const together = requestsTogether(engine, surface, options.unlimited ?? false);
+      for (let first = 0; first < members.length; first += together)
+        await runGroup(surface, members.slice(first, first + together), Number.POSITIVE_INFINITY, options.signal);
+    }
     for (const { index, surface, state } of alone)
       await runGroup(
         surface,

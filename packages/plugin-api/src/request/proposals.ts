@@ -21,6 +21,12 @@ export function joinProposals(lists: readonly (RequestProposals | undefined)[], 
     if (list === undefined) continue;
     const start = offsets[index] ?? 0;
     const length = (offsets[index + 1] ?? start) - start;
+    if (list.rows instanceof Int32Array && list.scores instanceof Float32Array) {
+      // As bytes: a list may be the whole catalogue.
+      rows.set(list.rows.subarray(0, length), start);
+      scores.set(list.scores.subarray(0, length), start);
+      continue;
+    }
     for (let place = 0; place < length; place++) {
       rows[start + place] = list.rows[place] ?? 0;
       scores[start + place] = list.scores[place] ?? 0;

@@ -32,7 +32,7 @@ function joinKnown(run: RunContext, candidates: CandidateSet, fresh: CandidateSe
   const removed = fresh.removed.subarray(0, fresh.count);
   removed.fill(0);
   for (let index = 0; index < run.states.length; index++) {
-    scratch.begin();
+    scratch.begin(candidates.count);
     for (let at = candidates.offsets[index] as number; at < (candidates.offsets[index + 1] as number); at++)
       scratch.put(candidates.rows[at] as number, at);
     for (let at = fresh.offsets[index] as number; at < (fresh.offsets[index + 1] as number); at++) {

@@ -87,8 +87,18 @@ export async function filter(run: RunContext, set: CandidateSet, states: readonl
 
 function removeExcluded(run: RunContext, set: CandidateSet, states: readonly RequestState[]): void {
   if (states.every(({ excluded }) => excluded.length === 0)) return;
-  const { rows } = set;
-  const removed = set.removed.subarray(0, set.count).fill(0);
+  const places = set.named ?? placesOfExcluded(run, set, states);
+  let request = 0;
+  for (const place of places) {
+    while (place >= (set.offsets[request + 1] as number)) request++;
+    count(run, set, states[request] as RequestState, place, 'request.exclude', 'excluded');
+  }
+  set.drop(places);
+}
+
+/** Where the rows stand that each request excludes. */
+function placesOfExcluded(run: RunContext, set: CandidateSet, states: readonly RequestState[]): Int32Array {
+  const places: number[] = [];
   // A byte per item, for all requests in turn: asked for each candidate, which may be the whole catalogue.
   const isExcluded = new Uint8Array(run.engine.items.rowCount);
   for (let index = 0; index < states.length; index++) {
@@ -96,10 +106,10 @@ function removeExcluded(run: RunContext, set: CandidateSet, states: readonly Req
     if (excluded.length === 0) continue;
     for (const row of excluded) isExcluded[row] = 1;
     const end = set.offsets[index + 1] as number;
-    for (let at = set.offsets[index] as number; at < end; at++) removed[at] = isExcluded[rows[at] as number] as number;
+    for (let at = set.offsets[index] as number; at < end; at++) if (isExcluded[set.rows[at] as number] === 1) places.push(at);
     for (const row of excluded) isExcluded[row] = 0;
   }
-  applyRemoval(run, set, states, 'request.exclude', ['excluded']);
+  return Int32Array.from(places);
 }
 
 function applyRequestFilter(run: RunContext, set: CandidateSet, states: readonly RequestState[], state: RequestState): void {
@@ -123,18 +133,23 @@ function applyRemoval(
 ): void {
   let any = false;
   for (let index = 0; index < states.length; index++) {
-    const ledger = run.removed[(states[index] as RequestState).index] as RemovalLedger;
+    const state = states[index] as RequestState;
     for (let at = set.offsets[index] as number; at < (set.offsets[index + 1] as number); at++) {
       const code = set.removed[at] as number;
       if (code === 0) continue;
       any = true;
-      const reason = reasons[code - 1] ?? 'unknown';
-      const key = `${filter} ${reason}`;
-      const entry = ledger.get(key);
-      if (entry === undefined) ledger.set(key, { filter, reason, count: 1 });
-      else entry.count++;
-      if (run.trace !== undefined && set.rows[at] === run.options.traceRow) run.trace.removedBy = { filter, reason };
+      count(run, set, state, at, filter, reasons[code - 1] ?? 'unknown');
     }
   }
   if (any) set.compact();
+}
+
+/** Notes that a candidate was taken out. */
+function count(run: RunContext, set: CandidateSet, state: RequestState, at: number, filter: string, reason: string): void {
+  const ledger = run.removed[state.index] as RemovalLedger;
+  const key = `${filter} ${reason}`;
+  const entry = ledger.get(key);
+  if (entry === undefined) ledger.set(key, { filter, reason, count: 1 });
+  else entry.count++;
+  if (run.trace !== undefined && set.rows[at] === run.options.traceRow) run.trace.removedBy = { filter, reason };
 }

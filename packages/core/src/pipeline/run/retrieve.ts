@@ -135,7 +135,8 @@ export function merge(
     scratch.limits[source] = run.options.unlimited
       ? engine.items.rowCount
       : (run.surface.allSources[source] as AssembledSource).planned.use.limit;
-  set.merge(lists, states.length, engine.items.rowCount, scratch);
+  const excludes = states.some(({ excluded }) => excluded.length > 0);
+  set.merge(lists, states.length, engine.items.rowCount, scratch, excludes ? states.map(({ excluded }) => excluded) : undefined);
   for (let source = 0; source < lists.length; source++) {
     const count = scratch.badRows[source] as number;
     if (count === 0) continue;

@@ -1,6 +1,6 @@
 import { recloomError } from '@recloom/plugin-api';
 import type { AssembledScorer } from '../assemble.js';
-import type { CandidateSet } from '../candidate-set.js';
+import { allFinite, type CandidateSet } from '../candidate-set.js';
 import { isThenable } from '../deadline.js';
 import type { RequestState } from '../request-state.js';
 import type { RunContext } from './run-context.js';
@@ -110,6 +110,7 @@ function runScorer(run: RunContext, set: CandidateSet, work: ScorerRun): Promise
 
 /** Makes every number that is not finite a missing one, and counts them per request. */
 function countMissing(run: RunContext, set: CandidateSet, column: string, out: Float32Array): void {
+  if (allFinite(out, 0, set.count)) return;
   const name = column.slice('score.'.length);
   for (let index = 0; index < run.states.length; index++) {
     let missing = 0;

@@ -1,5 +1,5 @@
 import { recloomError } from '@recloom/plugin-api';
-import type { CandidateSet } from '../candidate-set.js';
+import { allFinite, type CandidateSet } from '../candidate-set.js';
 import type { RequestState } from '../request-state.js';
 import type { RunContext } from './run-context.js';
 
@@ -14,6 +14,7 @@ export function evaluateValue(run: RunContext, set: CandidateSet): void {
     const start = set.offsets[index] as number;
     const end = set.offsets[index + 1] as number;
     if (state.request.boost !== undefined) applyBoost(run, set, value, state, start, end);
+    if (allFinite(value, start, end)) continue;
     let sunk = 0;
     for (let at = start; at < end; at++) {
       const found = value[at] as number;
