@@ -1,5 +1,5 @@
 import type { Kernels } from '@recloom/kernels';
-import { floatsOf, intsOf, numberOf, textOf, textsOf } from './node-attributes.js';
+import { numberOf, numbersOf, textOf, textsOf } from './node-attributes.js';
 import type { OnnxConstant, OnnxNode } from './onnx-graph.js';
 import { newValues, type RowStep, type RowValues, require } from './row-steps.js';
 import { logistic, type Transform, transformOf } from './score-transforms.js';
@@ -27,8 +27,8 @@ export function linearRegressor(node: OnnxNode, input: RowValues, kernels: Kerne
 
 /** The scores of `LinearClassifier` of ai.onnx.ml. @throws NotUnderstood */
 export function linearClassifier(node: OnnxNode, input: RowValues, kernels: Kernels): Step {
-  const classes = Math.max(intsOf(node, 'classlabels_ints').length, textsOf(node, 'classlabels_strings').length);
-  const scores = floatsOf(node, 'intercepts').length;
+  const classes = Math.max(numbersOf(node, 'classlabels_ints').length, textsOf(node, 'classlabels_strings').length);
+  const scores = numbersOf(node, 'intercepts').length;
   const post = textOf(node, 'post_transform', 'NONE');
   const layer = layerOf(node, input.width, scores);
   if (scores === 1 && classes === 2) {
@@ -52,8 +52,8 @@ export function linearClassifier(node: OnnxNode, input: RowValues, kernels: Kern
 }
 
 function layerOf(node: OnnxNode, width: number, targets: number): Layer {
-  const coefficients = Float32Array.from(floatsOf(node, 'coefficients'));
-  const intercepts = floatsOf(node, 'intercepts');
+  const coefficients = Float32Array.from(numbersOf(node, 'coefficients'));
+  const intercepts = numbersOf(node, 'intercepts');
   require(targets > 0 && coefficients.length === width * targets, () => `${coefficients.length} coefficients for ${targets} × ${width}`);
   require(intercepts.length === 0 || intercepts.length === targets, () => `${intercepts.length} intercepts for ${targets} targets`);
   return {
@@ -170,11 +170,11 @@ export function arithmetic(operator: Arithmetic, input: RowValues, constant: Onn
 export function scaler(node: OnnxNode, input: RowValues): Step {
   const { width } = input;
   const list = (name: string): Float32Array => {
-    const given = floatsOf(node, name);
+    const given = numbersOf(node, name);
     require(given.length === 1 || given.length === width, () => `a Scaler of ${given.length} values on ${width}`);
     return Float32Array.from({ length: width }, (_, index) => given[given.length === 1 ? 0 : index] as number);
   };
-  require(floatsOf(node, 'offset').length === floatsOf(node, 'scale').length, () => 'a Scaler of two lengths');
+  require(numbersOf(node, 'offset').length === numbersOf(node, 'scale').length, () => 'a Scaler of two lengths');
   const offset = list('offset');
   const scale = list('scale');
   const result = newValues(width, input.rank);

@@ -13,13 +13,10 @@ export function constantOf(node: OnnxNode, name: string): OnnxConstant {
 }
 
 /** A list of numbers among the attributes; empty when it is not there. */
-export function floatsOf(node: OnnxNode, name: string): readonly number[] {
+export function numbersOf(node: OnnxNode, name: string): readonly number[] {
   const value = node.attributes.get(name);
   return Array.isArray(value) ? (value as readonly number[]) : [];
 }
-
-/** A list of whole numbers among the attributes; empty when it is not there. */
-export const intsOf: (node: OnnxNode, name: string) => readonly number[] = floatsOf;
 
 /** A list of texts among the attributes; empty when it is not there. */
 export function textsOf(node: OnnxNode, name: string): readonly string[] {

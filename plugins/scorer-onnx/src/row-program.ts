@@ -13,7 +13,7 @@ import {
   scaler,
   transformed,
 } from './linear-steps.js';
-import { floatsOf, numberOf } from './node-attributes.js';
+import { numberOf, numbersOf } from './node-attributes.js';
 import type { OnnxConstant, OnnxGraph, OnnxNode } from './onnx-graph.js';
 import { mostBlockRows, NotUnderstood, type RowStep, type RowValues, require, treeBlockRows } from './row-steps.js';
 import { logistics, softmax } from './score-transforms.js';
@@ -175,13 +175,13 @@ class Compiler {
         return result;
       }
       case 'LinearRegressor': {
-        this.#count(floatsOf(node, 'coefficients').length);
+        this.#count(numbersOf(node, 'coefficients').length);
         const input = this.#matrix(node, 0);
         return this.#addLayer(input, linearRegressor(node, input, this.#kernels));
       }
       case 'LinearClassifier':
         require(place === 1, () => 'the labels of LinearClassifier');
-        this.#count(floatsOf(node, 'coefficients').length);
+        this.#count(numbersOf(node, 'coefficients').length);
         return this.#add(linearClassifier(node, this.#matrix(node, 0), this.#kernels));
       case 'Scaler':
         return this.#add(scaler(node, this.#operand(node, 0)));
@@ -278,7 +278,7 @@ class Compiler {
       return otherRank(2);
     }
     if (node.operator === 'Squeeze') {
-      const axes = this.#constant(node.inputs[1])?.values ?? floatsOf(node, 'axes');
+      const axes = this.#constant(node.inputs[1])?.values ?? numbersOf(node, 'axes');
       require(axes.length === 1 && (axes[0] === 1 || axes[0] === -1) && input.rank === 2, () => 'a Squeeze of rows');
       return otherRank(1);
     }

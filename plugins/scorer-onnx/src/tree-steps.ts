@@ -1,5 +1,5 @@
 import { type Kernels, TreeEnsemble, type TreeEnsembleDescription } from '@recloom/kernels';
-import { constantOf, floatsOf, intsOf, numberOf, textOf, textsOf } from './node-attributes.js';
+import { constantOf, numberOf, numbersOf, textOf, textsOf } from './node-attributes.js';
 import type { OnnxNode } from './onnx-graph.js';
 import { newValues, type RowStep, type RowValues, require } from './row-steps.js';
 import { logistic, type Transform, transformOf } from './score-transforms.js';
@@ -34,18 +34,18 @@ function regressor(node: OnnxNode, input: RowValues, kernels: Kernels): TreeStep
   // Of a single target onnxruntime applies none but PROBIT.
   require(targetCount > 1 || post !== 'PROBIT', () => 'the post-transform PROBIT');
   const aggregate = textOf(node, 'aggregate_function', 'SUM') as NonNullable<TreeEnsembleDescription['aggregate']>;
-  const bases = floatsOf(node, 'base_values');
+  const bases = numbersOf(node, 'base_values');
   require(bases.length === 0 || bases.length === targetCount, () => `${bases.length} base values for ${targetCount} targets`);
   const description = flatTrees(node, 'target', input.width, targetCount, bases, aggregate);
   return open(description, input, kernels, targetCount === 1 ? undefined : transformOf(post));
 }
 
 function classifier(node: OnnxNode, input: RowValues, kernels: Kernels): TreeStep {
-  const classes = Math.max(intsOf(node, 'classlabels_int64s').length, textsOf(node, 'classlabels_strings').length);
+  const classes = Math.max(numbersOf(node, 'classlabels_int64s').length, textsOf(node, 'classlabels_strings').length);
   const post = textOf(node, 'post_transform', 'NONE');
-  const weights = floatsOf(node, 'class_weights');
-  const bases = floatsOf(node, 'base_values');
-  const used = new Set(intsOf(node, 'class_ids'));
+  const weights = numbersOf(node, 'class_weights');
+  const bases = numbersOf(node, 'base_values');
+  const used = new Set(numbersOf(node, 'class_ids'));
   if (classes === 2 && used.size === 1) {
     require(used.has(0) && bases.length <= 1, () => 'a classifier of two classes whose leaves speak of the second only');
     require(post === 'LOGISTIC' || post === 'NONE', () => `the post-transform ${post} of one score`);
@@ -90,15 +90,15 @@ function ensemble(node: OnnxNode, input: RowValues, kernels: Kernels): TreeStep 
   const post = transformsByNumber[numberOf(node, 'post_transform', 0)] ?? 'unknown';
   require(aggregate !== undefined, () => 'an unknown aggregate function');
   require(targetCount > 1 || post !== 'PROBIT', () => 'the post-transform PROBIT');
-  const features = intsOf(node, 'nodes_featureids');
+  const features = numbersOf(node, 'nodes_featureids');
   const modes = constantOf(node, 'nodes_modes').values;
   const splits = constantOf(node, 'nodes_splits').values;
-  const whenTrue = intsOf(node, 'nodes_truenodeids');
-  const whenFalse = intsOf(node, 'nodes_falsenodeids');
-  const trueLeafs = intsOf(node, 'nodes_trueleafs');
-  const falseLeafs = intsOf(node, 'nodes_falseleafs');
-  const tracks = intsOf(node, 'nodes_missing_value_tracks_true');
-  const leafTargets = intsOf(node, 'leaf_targetids');
+  const whenTrue = numbersOf(node, 'nodes_truenodeids');
+  const whenFalse = numbersOf(node, 'nodes_falsenodeids');
+  const trueLeafs = numbersOf(node, 'nodes_trueleafs');
+  const falseLeafs = numbersOf(node, 'nodes_falseleafs');
+  const tracks = numbersOf(node, 'nodes_missing_value_tracks_true');
+  const leafTargets = numbersOf(node, 'leaf_targetids');
   const leafWeights = constantOf(node, 'leaf_weights').values;
   require(splits instanceof Float32Array && leafWeights instanceof Float32Array, () => 'trees of doubles');
   const treeIds: number[] = [];
@@ -132,7 +132,7 @@ function ensemble(node: OnnxNode, input: RowValues, kernels: Kernels): TreeStep 
     targets.targetIds.push(leafTargets[leaf] as number);
     targets.weights.push(leafWeights[leaf] as number);
   };
-  for (const [tree, root] of intsOf(node, 'tree_roots').entries()) {
+  for (const [tree, root] of numbersOf(node, 'tree_roots').entries()) {
     const waiting = [root];
     const seen = new Set(waiting);
     while (waiting.length > 0) {
@@ -193,26 +193,26 @@ function flatTrees(
   for (const name of ['nodes_values_as_tensor', 'base_values_as_tensor', `${prefix}_weights_as_tensor`]) {
     require(!node.attributes.has(name), () => 'trees of doubles');
   }
-  const treeIds = intsOf(node, 'nodes_treeids');
-  const tracks = intsOf(node, 'nodes_missing_value_tracks_true');
+  const treeIds = numbersOf(node, 'nodes_treeids');
+  const tracks = numbersOf(node, 'nodes_missing_value_tracks_true');
   return {
     featureCount,
     targetCount,
     nodes: {
       treeIds,
-      nodeIds: intsOf(node, 'nodes_nodeids'),
-      featureIds: intsOf(node, 'nodes_featureids'),
+      nodeIds: numbersOf(node, 'nodes_nodeids'),
+      featureIds: numbersOf(node, 'nodes_featureids'),
       modes: textsOf(node, 'nodes_modes'),
-      values: floatsOf(node, 'nodes_values'),
-      trueNodeIds: intsOf(node, 'nodes_truenodeids'),
-      falseNodeIds: intsOf(node, 'nodes_falsenodeids'),
+      values: numbersOf(node, 'nodes_values'),
+      trueNodeIds: numbersOf(node, 'nodes_truenodeids'),
+      falseNodeIds: numbersOf(node, 'nodes_falsenodeids'),
       missingTracksTrue: tracks.length === treeIds.length ? tracks : undefined,
     },
     targets: {
-      treeIds: intsOf(node, `${prefix}_treeids`),
-      nodeIds: intsOf(node, `${prefix}_nodeids`),
-      targetIds: intsOf(node, `${prefix}_ids`),
-      weights: floatsOf(node, `${prefix}_weights`),
+      treeIds: numbersOf(node, `${prefix}_treeids`),
+      nodeIds: numbersOf(node, `${prefix}_nodeids`),
+      targetIds: numbersOf(node, `${prefix}_ids`),
+      weights: numbersOf(node, `${prefix}_weights`),
     },
     baseValues: baseValues.length === 0 ? undefined : baseValues,
     aggregate,
