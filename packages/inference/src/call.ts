@@ -30,20 +30,35 @@ export interface Call {
   readonly arrivedMs: number;
   readonly resolve: (outputs: Record<string, InferenceTensor>) => void;
   readonly reject: (error: unknown) => void;
-  /** Detaches the signal and the timer. */
-  detach: () => void;
+  /** Told once, when the call has its answer. */
+  readonly ended: (() => void) | undefined;
+  /** Stops listening to the caller's signal. */
+  unlisten: (() => void) | undefined;
+  /** Runs out at the deadline. */
+  timer: NodeJS.Timeout | undefined;
   /** The caller has its answer; what the worker still says of this call is dropped. */
   answered: boolean;
   /** Set when it was handed to a worker. */
   task: Task | undefined;
 }
 
-/** Gives a call its answer, unless it has one. */
-export function answer(call: Call, settle: () => void): void {
-  if (call.answered) return;
+/** Gives a call what it asked for, unless it has an answer. */
+export function fulfil(call: Call, outputs: Record<string, InferenceTensor>): void {
+  if (end(call)) call.resolve(outputs);
+}
+
+/** Fails a call, unless it has an answer. */
+export function fail(call: Call, error: unknown): void {
+  if (end(call)) call.reject(error);
+}
+
+function end(call: Call): boolean {
+  if (call.answered) return false;
   call.answered = true;
-  call.detach();
-  settle();
+  call.unlisten?.();
+  if (call.timer !== undefined) clearTimeout(call.timer);
+  call.ended?.();
+  return true;
 }
 
 /** RECLOOM_RUN_ABORTED with the signal's reason. */

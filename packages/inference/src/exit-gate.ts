@@ -4,7 +4,7 @@
  * ends, the host therefore shuts the gate and waits for the task under way.
  */
 export interface ExitGate {
-  readonly memory: SharedArrayBuffer;
+  readonly words: Int32Array<SharedArrayBuffer>;
 }
 
 const shut = 0;
@@ -12,29 +12,26 @@ const working = 1;
 
 /** An open gate. */
 export function createExitGate(): ExitGate {
-  return { memory: new SharedArrayBuffer(8) };
+  return { words: new Int32Array(new SharedArrayBuffer(8)) };
 }
 
 /** Worker: announces a task. False when the gate is shut: then no task may start any more. */
 export function enterGate(gate: ExitGate): boolean {
-  const words = new Int32Array(gate.memory);
   // Announce first, look second: the host does it the other way round, so one of the two always sees the other.
-  Atomics.store(words, working, 1);
-  if (Atomics.load(words, shut) === 0) return true;
+  Atomics.store(gate.words, working, 1);
+  if (Atomics.load(gate.words, shut) === 0) return true;
   leaveGate(gate);
   return false;
 }
 
 /** Worker: the task is done. */
-export function leaveGate(gate: ExitGate): void {
-  const words = new Int32Array(gate.memory);
+export function leaveGate({ words }: ExitGate): void {
   Atomics.store(words, working, 0);
   Atomics.notify(words, working);
 }
 
 /** Host: lets no further task start and blocks this thread until the one under way is done. False when `timeoutMs` passed first. */
-export function shutGate(gate: ExitGate, timeoutMs: number): boolean {
-  const words = new Int32Array(gate.memory);
+export function shutGate({ words }: ExitGate, timeoutMs: number): boolean {
   Atomics.store(words, shut, 1);
   return Atomics.wait(words, working, 1, timeoutMs) !== 'timed-out';
 }

@@ -40,9 +40,9 @@ export function emptyData(type: InferenceElementType, count: number): InferenceT
  */
 export function checkFeeds(inputs: readonly InferenceTensorInfo[], feeds: Readonly<Record<string, InferenceTensor>>): void {
   for (const name in feeds) {
-    if (!inputs.some((input) => input.name === name)) throw refuse(`there is no input "${name}"; it has ${list(inputs)}`);
+    if (!hasName(inputs, name)) throw refuse(`there is no input "${name}"; it has ${list(inputs)}`);
   }
-  const sizes = new Map<string, number>();
+  const sizes = inputs.length > 1 || hasRepeatedName(inputs) ? new Map<string, number>() : undefined;
   for (const input of inputs) {
     const feed = Object.hasOwn(feeds, input.name) ? feeds[input.name] : undefined;
     if (feed === undefined) throw refuse(`the input "${input.name}" is missing`);
@@ -53,30 +53,35 @@ export function checkFeeds(inputs: readonly InferenceTensorInfo[], feeds: Readon
 /** Checks that every wanted output exists. @throws RECLOOM_RUN_MODEL_INPUT */
 export function checkOutputs(outputs: readonly InferenceTensorInfo[], wanted: readonly string[]): void {
   for (const name of wanted) {
-    if (!outputs.some((output) => output.name === name)) throw refuse(`there is no output "${name}"; it has ${list(outputs)}`);
+    if (!hasName(outputs, name)) throw refuse(`there is no output "${name}"; it has ${list(outputs)}`);
   }
 }
 
-/** Deep copies; those in `given` are taken as they are. */
+/** Deep copies; the values of those in `given` are taken as they are. */
 export function copyFeeds(
   feeds: Readonly<Record<string, InferenceTensor>>,
-  given: readonly string[],
+  given: readonly string[] | undefined,
   memory: TensorMemory,
 ): Record<string, InferenceTensor> {
   const copies: Record<string, InferenceTensor> = Object.create(null) as Record<string, InferenceTensor>;
   for (const name of Object.keys(feeds)) {
     const { type, dims, data } = feeds[name] as InferenceTensor;
-    copies[name] = { type, dims: [...dims], data: given.includes(name) ? data : memory.copyOf(type, data) };
+    copies[name] = { type, dims: dims.slice(), data: given?.includes(name) === true ? data : memory.copyOf(type, data) };
   }
   return copies;
 }
 
 /** The buffers of tensors, each once. */
 export function buffersOf(tensors: Readonly<Record<string, InferenceTensor>>): ArrayBufferLike[] {
-  return [...new Set(Object.values(tensors).map((tensor) => tensor.data.buffer))];
+  const buffers: ArrayBufferLike[] = [];
+  for (const name in tensors) {
+    const buffer = tensors[name]?.data.buffer;
+    if (buffer !== undefined && !buffers.includes(buffer)) buffers.push(buffer);
+  }
+  return buffers;
 }
 
-function checkTensor(input: InferenceTensorInfo, feed: InferenceTensor, sizes: Map<string, number>): void {
+function checkTensor(input: InferenceTensorInfo, feed: InferenceTensor, sizes: Map<string, number> | undefined): void {
   if (feed.type !== input.type) throw refuse(`the input "${input.name}" is ${input.type}, not ${feed.type}`);
   const array = arrayOf[feed.type];
   if (!array.test(feed.data)) throw refuse(`the values of the input "${input.name}" must be a ${array.name}`);
@@ -91,7 +96,7 @@ function checkTensor(input: InferenceTensorInfo, feed: InferenceTensor, sizes: M
     const declared = input.dims[place] ?? -1;
     if (typeof declared === 'number') {
       if (declared >= 0 && declared !== size) throw refuse(`dimension ${place} of the input "${input.name}" is ${declared}, not ${size}`);
-    } else if (declared !== '') {
+    } else if (declared !== '' && sizes !== undefined) {
       const other = sizes.get(declared);
       if (other !== undefined && other !== size) {
         throw refuse(`dimension ${place} of the input "${input.name}" ("${declared}") is ${size} here and ${other} before`);
@@ -102,6 +107,20 @@ function checkTensor(input: InferenceTensorInfo, feed: InferenceTensor, sizes: M
   if (feed.data.length !== count) {
     throw refuse(`the input "${input.name}" has ${feed.data.length} values where its shape [${feed.dims.join(', ')}] needs ${count}`);
   }
+}
+
+function hasName(infos: readonly InferenceTensorInfo[], name: string): boolean {
+  for (const info of infos) if (info.name === name) return true;
+  return false;
+}
+
+/** Whether two dimensions of the first input have one name. */
+function hasRepeatedName([input]: readonly InferenceTensorInfo[]): boolean {
+  const dims = input?.dims ?? [];
+  for (let place = 1; place < dims.length; place++) {
+    if (typeof dims[place] === 'string' && dims.indexOf(dims[place] as string) < place) return true;
+  }
+  return false;
 }
 
 function refuse(why: string): Error {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { InferenceTensor } from '@recloom/plugin-api';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createDoorbell, ringDoorbell } from './doorbell.js';
 import { createExitGate, shutGate } from './exit-gate.js';
 import { createInference, createInferenceOn, type InferenceService } from './inference.js';
 import type { InferenceOptions } from './inference-options.js';
@@ -567,7 +568,9 @@ function mortalHosts(): { readonly start: StartModelHost; readonly workers: { di
   const start: StartModelHost = (events) => {
     const death = new SharedArrayBuffer(4);
     const gate = createExitGate();
-    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(script)}`), { workerData: { gate, death }, execArgv: [] });
+    const bell = createDoorbell();
+    const url = new URL(`data:text/javascript,${encodeURIComponent(script)}`);
+    const worker = new Worker(url, { workerData: { gate, bell, death }, execArgv: [] });
     let failure: unknown;
     let end = (): void => {};
     const ended = new Promise<void>((resolve) => {
@@ -585,6 +588,7 @@ function mortalHosts(): { readonly start: StartModelHost; readonly workers: { di
     return {
       post: (message, transfer = []) => {
         worker.postMessage(message, transfer);
+        ringDoorbell(bell);
         // The timer of the script would keep the thread from ending by itself.
         if (message.kind === 'stop') Atomics.store(new Int32Array(death), 0, 1);
       },

@@ -38,6 +38,7 @@ export class ModelStore {
   readonly #importRuntime: () => Promise<unknown>;
   readonly #memory = new TensorMemory(ownBuffer);
   #runtime: Promise<typeof onnxruntime> | undefined;
+  #tensors: typeof onnxruntime.Tensor | undefined;
   /** By content. */
   readonly #sessions = new Map<string, LoadedSession>();
   readonly #byKey = new Map<string, LoadedSession>();
@@ -168,7 +169,8 @@ export class ModelStore {
     feeds: Readonly<Record<string, InferenceTensor>>,
     outputs: readonly string[],
   ): Promise<Record<string, InferenceTensor>> {
-    const { Tensor } = await this.#loadRuntime();
+    const Tensor = this.#tensors ?? (await this.#loadRuntime()).Tensor;
+    this.#tensors = Tensor;
     const tensors: Record<string, onnxruntime.Tensor> = {};
     const copies: ArrayBufferLike[] = [];
     for (const name of Object.keys(feeds)) {

@@ -13,24 +13,24 @@ export interface PoolMetrics {
   died(): void;
 }
 
-/** Writes to `metrics`, when there are any. */
-export function createPoolMetrics(metrics: Metrics | undefined, isolation: string): PoolMetrics {
+/** Writes to `metrics`. */
+export function createPoolMetrics(metrics: Metrics, isolation: string): PoolMetrics {
   const labels = { isolation };
   return {
-    queued: (depth) => metrics?.observe('recloom.inference.queue.calls', depth, labels),
-    refused: () => metrics?.count('recloom.inference.refused', 1, labels),
+    queued: (depth) => metrics.observe('recloom.inference.queue.calls', depth, labels),
+    refused: () => metrics.count('recloom.inference.refused', 1, labels),
     handed: (waitsMs) => {
-      for (const waitMs of waitsMs) metrics?.observe('recloom.inference.wait.milliseconds', waitMs, labels);
+      for (const waitMs of waitsMs) metrics.observe('recloom.inference.wait.milliseconds', waitMs, labels);
     },
     ran: (model, milliseconds, rows, calls) => {
       const provider = model.opened?.provider ?? 'unknown';
-      metrics?.count('recloom.inference.runs', 1, { ...labels, provider });
-      metrics?.observe('recloom.inference.run.milliseconds', milliseconds, { ...labels, provider });
-      metrics?.observe('recloom.inference.run.rows', rows, { ...labels, provider });
-      metrics?.observe('recloom.inference.run.calls', calls, { ...labels, provider });
+      metrics.count('recloom.inference.runs', 1, { ...labels, provider });
+      metrics.observe('recloom.inference.run.milliseconds', milliseconds, { ...labels, provider });
+      metrics.observe('recloom.inference.run.rows', rows, { ...labels, provider });
+      metrics.observe('recloom.inference.run.calls', calls, { ...labels, provider });
     },
-    fellBack: (provider) => metrics?.count('recloom.inference.fallbacks', 1, { ...labels, provider }),
-    workers: (count) => metrics?.observe('recloom.inference.workers', count, labels),
-    died: () => metrics?.count('recloom.inference.deaths', 1, labels),
+    fellBack: (provider) => metrics.count('recloom.inference.fallbacks', 1, { ...labels, provider }),
+    workers: (count) => metrics.observe('recloom.inference.workers', count, labels),
+    died: () => metrics.count('recloom.inference.deaths', 1, labels),
   };
 }

@@ -1,12 +1,15 @@
+import type { InferenceTensor } from '@recloom/plugin-api';
 import { type ModelStore, outputBuffers } from './model-store.js';
 import { monotonicMs } from './monotonic.js';
 import { type HostMessage, toPlainError, type WorkerMessage } from './protocol.js';
 
 /** A worker's end of the connection to its host. */
 export interface Connection {
-  post(message: WorkerMessage, transfer: readonly ArrayBuffer[]): void;
+  post(message: WorkerMessage, transfer?: readonly ArrayBuffer[]): void;
   /** Hands what has arrived meanwhile to `accept`: a run blocks the loop, and cancellations must overtake the next one. */
   settle(accept: (message: HostMessage) => void): void | Promise<void>;
+  /** Blocks until a message may have come, when there is nothing to do. False: not now, the next one comes by itself. Absent where messages need the event loop. */
+  wait?(): boolean;
   /** A task may start. False when the process is ending. */
   enter(): boolean;
   leave(): void;
@@ -15,6 +18,15 @@ export interface Connection {
 }
 
 type Task = Exclude<HostMessage, { readonly kind: 'cancel' }>;
+
+/** Smaller outputs are copied: that is cheaper than to take their memory from one thread and give it to another. */
+const leastTransferredBytes = 16 * 1024;
+
+function bytesOf(outputs: Readonly<Record<string, InferenceTensor>>): number {
+  let bytes = 0;
+  for (const name in outputs) bytes += outputs[name]?.data.byteLength ?? 0;
+  return bytes;
+}
 
 /** Answers a host's messages with the models of one store, one after the other. Gives the function that takes a message in. */
 export function serve(connection: Connection, store: ModelStore): (message: HostMessage) => void {
@@ -40,7 +52,10 @@ export function serve(connection: Connection, store: ModelStore): (message: Host
         const started = performance.now();
         const { outputs, fellBack } = await store.run(task.key, task.feeds, task.outputs);
         const milliseconds = performance.now() - started;
-        return reply({ kind: 'ran', call: task.call, outputs, milliseconds, fellBack }, outputBuffers(outputs));
+        return reply(
+          { kind: 'ran', call: task.call, outputs, milliseconds, fellBack },
+          bytesOf(outputs) < leastTransferredBytes ? [] : outputBuffers(outputs),
+        );
       }
       case 'useCpu':
         return store.useCpu(task.key);
@@ -63,7 +78,11 @@ export function serve(connection: Connection, store: ModelStore): (message: Host
         const settling = connection.settle(accept);
         if (settling !== undefined) await settling;
         const task = tasks.shift();
-        if (task === undefined || !connection.enter()) return;
+        if (task === undefined) {
+          if (connection.wait?.() === true) continue;
+          return;
+        }
+        if (!connection.enter()) return;
         try {
           await perform(task);
         } catch (error) {

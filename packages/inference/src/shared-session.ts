@@ -1,5 +1,5 @@
 import { type InferenceRunOptions, type InferenceSession, type InferenceTensor, recloomError } from '@recloom/plugin-api';
-import { checkFeeds, checkOutputs, copyFeeds } from './feeds.js';
+import { checkFeeds, checkOutputs } from './feeds.js';
 import type { ModelEntry } from './model-cache.js';
 import type { SharingLimits } from './sharing.js';
 import type { TensorMemory } from './tensor-memory.js';
@@ -13,6 +13,7 @@ export class SharedSession implements InferenceSession {
   readonly #entry: ModelEntry;
   readonly #sharing: SharingLimits | undefined;
   readonly #memory: TensorMemory;
+  readonly #allOutputs: readonly string[];
   readonly #keep: () => void;
   readonly #leave: () => void;
   #closed = false;
@@ -31,6 +32,7 @@ export class SharedSession implements InferenceSession {
     const { opened } = entry;
     this.inputs = opened.inputs;
     this.outputs = opened.outputs;
+    this.#allOutputs = opened.outputs.map((output) => output.name);
     this.sha256 = opened.sha256;
     this.batchDependent = opened.batchDependent;
   }
@@ -51,25 +53,18 @@ export class SharedSession implements InferenceSession {
     return this.#memory.take(byteLength);
   }
 
-  async run(feeds: Readonly<Record<string, InferenceTensor>>, options: InferenceRunOptions = {}): Promise<Record<string, InferenceTensor>> {
-    if (this.#closed) throw recloomError('RECLOOM_RUN_CLOSED', {});
-    checkFeeds(this.inputs, feeds);
-    const outputs = options.outputs ?? this.outputs.map((output) => output.name);
-    checkOutputs(this.outputs, outputs);
-    this.#keep();
+  run(feeds: Readonly<Record<string, InferenceTensor>>, options: InferenceRunOptions = {}): Promise<Record<string, InferenceTensor>> {
     try {
-      const { signal, deadlineMs, give = [] } = options;
+      if (this.#closed) throw recloomError('RECLOOM_RUN_CLOSED', {});
+      checkFeeds(this.inputs, feeds);
+      const { outputs = this.#allOutputs, signal, deadlineMs, give } = options;
+      if (outputs !== this.#allOutputs) checkOutputs(this.outputs, outputs);
       const { model, pool } = this.#entry;
-      return await pool.run({
-        model,
-        feeds: () => copyFeeds(feeds, give, this.#memory),
-        outputs,
-        sharing: this.#sharing,
-        signal,
-        deadlineMs,
-      });
-    } finally {
-      this.#leave();
+      this.#keep();
+      // The pool gives the reference back, whatever comes of the call.
+      return pool.run({ model, feeds, give, outputs, sharing: this.#sharing, signal, deadlineMs, ended: this.#leave });
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 

@@ -1,6 +1,7 @@
 import { setPriority } from 'node:os';
 import { platform } from 'node:process';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type Doorbell, ringsOf, waitForRing } from './doorbell.js';
 import { type ExitGate, enterGate, leaveGate } from './exit-gate.js';
 import { ModelStore } from './model-store.js';
 import type { HostMessage } from './protocol.js';
@@ -9,9 +10,14 @@ import { serve } from './serve.js';
 /** What the host hands to a worker thread at its start. */
 export interface ThreadSettings {
   readonly gate: ExitGate;
+  /** Rung after every message. */
+  readonly bell: Doorbell;
   /** Module to import as the runtime; tests name another one. */
   readonly runtimeModule?: string;
 }
+
+/** How long a thread that has nothing to do waits where a message finds it soonest, before it goes back to its event loop. */
+const longestWaitMs = 100;
 
 /** How much a worker thread stands back behind the host's own threads, in steps of Linux's `nice`. */
 const niceness = 5;
@@ -32,16 +38,24 @@ function standBack(): void {
 
 function start(port: MessagePort, settings: ThreadSettings): void {
   standBack();
+  const { gate, bell } = settings;
+  let rings = 0;
+  let ended = false;
   const take = serve(
     {
       post: (message, transfer) => port.postMessage(message, transfer),
       settle: (accept) => {
+        rings = ringsOf(bell);
         for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
           accept(next.message as HostMessage);
       },
-      enter: () => enterGate(settings.gate),
-      leave: () => leaveGate(settings.gate),
-      end: () => port.close(),
+      wait: () => !ended && waitForRing(bell, rings, longestWaitMs),
+      enter: () => enterGate(gate),
+      leave: () => leaveGate(gate),
+      end: () => {
+        ended = true;
+        port.close();
+      },
     },
     new ModelStore(settings.runtimeModule),
   );

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { createDoorbell, ringDoorbell } from './doorbell.js';
 import { createExitGate, shutGate } from './exit-gate.js';
 import { entryOf, type ModelHost, type ModelHostEvents } from './model-host.js';
 import type { WorkerMessage } from './protocol.js';
@@ -8,11 +9,12 @@ import type { ThreadSettings } from './thread-entry.js';
 const quiesceTimeoutMs = 30_000;
 
 /** Starts a worker thread. It cannot be killed: onnxruntime-node aborts the process when its thread ends within a run. */
-export function startThread(events: ModelHostEvents, settings: Omit<ThreadSettings, 'gate'> = {}): ModelHost {
+export function startThread(events: ModelHostEvents, settings: Omit<ThreadSettings, 'gate' | 'bell'> = {}): ModelHost {
   const gate = createExitGate();
+  const bell = createDoorbell();
   // The parent's flags (loaders, inspectors, test runners) are not the worker's business.
   const worker = new Worker(entryOf('thread-entry'), {
-    workerData: { ...settings, gate } satisfies ThreadSettings,
+    workerData: { ...settings, gate, bell } satisfies ThreadSettings,
     execArgv: [],
     name: 'recloom-inference',
   });
@@ -24,7 +26,10 @@ export function startThread(events: ModelHostEvents, settings: Omit<ThreadSettin
   worker.on('exit', () => events.exit(failure));
   worker.unref();
   return {
-    post: (message, transfer = []) => worker.postMessage(message, transfer),
+    post: (message, transfer = []) => {
+      worker.postMessage(message, transfer);
+      ringDoorbell(bell);
+    },
     keepAlive: (value) => (value ? worker.ref() : worker.unref()),
     quiesce: () => {
       shutGate(gate, quiesceTimeoutMs);

@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
 import { type Clock, type InferenceTensor, type Logger, type Metrics, recloomError, type Warning } from '@recloom/plugin-api';
 import { AbortListeners } from './abort-listeners.js';
-import { aborted, answer, type Call, late, poolName } from './call.js';
+import { aborted, type Call, fail, fulfil, late, poolName } from './call.js';
 import { CallQueue } from './call-queue.js';
-import { buffersOf } from './feeds.js';
+import { buffersOf, copyFeeds } from './feeds.js';
 import type { ModelHost, StartModelHost } from './model-host.js';
 import { monotonicMs } from './monotonic.js';
 import { createPoolMetrics, type PoolMetrics } from './pool-metrics.js';
@@ -34,13 +34,17 @@ export interface WorkerPoolOptions {
 /** A run as it is asked for. */
 export interface PoolRun {
   readonly model: PoolModel;
-  /** Gives the inputs in buffers of their own, which are transferred away. Called once, and not at all when the run is refused. */
-  readonly feeds: () => Readonly<Record<string, InferenceTensor>>;
+  /** Checked inputs. They are copied, but not when the run is refused. */
+  readonly feeds: Readonly<Record<string, InferenceTensor>>;
+  /** Inputs whose memory is taken instead. */
+  readonly give: readonly string[] | undefined;
   readonly outputs: readonly string[];
   readonly sharing: SharingLimits | undefined;
   readonly signal: AbortSignal | undefined;
   /** On the pool's monotonic clock. */
   readonly deadlineMs: number | undefined;
+  /** Told once, when the run has been answered or refused. */
+  readonly ended?: (() => void) | undefined;
 }
 
 /** A call without a deadline is treated as if it had one this far away: background work yields, and never starves. */
@@ -59,7 +63,7 @@ const longestDelayMs = 2 ** 31 - 1;
  */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions;
-  readonly #metrics: PoolMetrics;
+  readonly #metrics: PoolMetrics | undefined;
   readonly #slots: readonly Slot[];
   readonly #queue = new CallQueue();
   readonly #signals = new AbortListeners();
@@ -81,7 +85,7 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
-    this.#metrics = createPoolMetrics(options.metrics, options.isolation);
+    this.#metrics = options.metrics && createPoolMetrics(options.metrics, options.isolation);
     this.#slots = Array.from({ length: options.workers }, createSlot);
   }
 
@@ -104,19 +108,14 @@ export class WorkerPool {
    */
   run(run: PoolRun): Promise<Record<string, InferenceTensor>> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) return reject(recloomError('RECLOOM_RUN_CLOSED', {}));
-      const { model, outputs, deadlineMs, signal } = run;
-      if (signal?.aborted) return reject(aborted(signal));
+      const { model, outputs, deadlineMs, signal, ended } = run;
       const now = this.#options.clock.monotonic();
-      const timeoutMs = deadlineMs === undefined ? 0 : Math.max(0, Math.round(deadlineMs - now));
-      if (deadlineMs !== undefined && deadlineMs <= now) return reject(late(timeoutMs));
-      // Calls that are being gathered wait for each other, not for a worker: they leave before anybody is refused.
-      if (this.#queue.size >= this.#options.queueLimit && this.#gathering) this.#dispatch();
-      if (this.#queue.size >= this.#options.queueLimit) {
-        this.#metrics.refused();
-        return reject(recloomError('RECLOOM_RUN_OVERLOADED', { what: 'The inference queue' }));
+      const refusal = this.#refusalOf(run, now);
+      if (refusal !== undefined) {
+        ended?.();
+        return reject(refusal);
       }
-      const feeds = run.feeds();
+      const feeds = copyFeeds(run.feeds, run.give, this.#options.memory);
       const sharing = run.sharing && model.shareable ? sharingOf(feeds, run.sharing) : undefined;
       const call: Call = {
         id: this.#nextId++,
@@ -126,20 +125,35 @@ export class WorkerPool {
         sharing,
         due: deadlineMs ?? now + patienceMs,
         deadlineMs,
-        timeoutMs,
+        timeoutMs: timeoutOf(deadlineMs, now),
         arrivedMs: now,
         resolve,
         reject,
-        detach: () => {},
+        ended,
+        unlisten: undefined,
+        timer: undefined,
         answered: false,
         task: undefined,
       };
-      this.#watch(call, signal);
+      if (signal !== undefined) call.unlisten = this.#signals.listen(signal, () => this.#abandon(call, aborted(signal)));
+      if (deadlineMs !== undefined) this.#limitCall(call, deadlineMs - now);
       this.#queue.add(call);
-      this.#metrics.queued(this.#queue.size);
+      this.#metrics?.queued(this.#queue.size);
       if (sharing === undefined) this.#dispatch();
       else this.#gather();
     });
+  }
+
+  /** Why a run is not taken. */
+  #refusalOf({ deadlineMs, signal }: PoolRun, now: number): Error | undefined {
+    if (this.#closed) return recloomError('RECLOOM_RUN_CLOSED', {});
+    if (signal?.aborted === true) return aborted(signal);
+    if (deadlineMs !== undefined && deadlineMs <= now) return late(timeoutOf(deadlineMs, now));
+    // Calls that are being gathered wait for each other, not for a worker: they leave before anybody is refused.
+    if (this.#queue.size >= this.#options.queueLimit && this.#gathering) this.#dispatch();
+    if (this.#queue.size < this.#options.queueLimit) return undefined;
+    this.#metrics?.refused();
+    return recloomError('RECLOOM_RUN_OVERLOADED', { what: 'The inference queue' });
   }
 
   /** How many runs of a model can be computed at once; a device other than the CPU is one device, however many workers there are. */
@@ -183,19 +197,11 @@ export class WorkerPool {
     );
   }
 
-  /** Listens for what ends a call early: its signal and its deadline. */
-  #watch(call: Call, signal: AbortSignal | undefined): void {
-    const unlisten = signal && this.#signals.listen(signal, () => this.#abandon(call, aborted(signal)));
-    let timer: NodeJS.Timeout | undefined;
-    if (call.deadlineMs !== undefined) {
-      const delay = Math.min(longestDelayMs, Math.max(0, Math.ceil(call.deadlineMs - this.#options.clock.monotonic())));
-      timer = setTimeout(() => this.#abandon(call, late(call.timeoutMs)), delay);
-      timer.unref();
-    }
-    call.detach = () => {
-      unlisten?.();
-      clearTimeout(timer);
-    };
+  /** Answers a call at its deadline. */
+  #limitCall(call: Call, milliseconds: number): void {
+    const delay = Math.min(longestDelayMs, Math.max(0, Math.ceil(milliseconds)));
+    call.timer = setTimeout(() => this.#abandon(call, late(call.timeoutMs)), delay);
+    call.timer.unref();
   }
 
   /**
@@ -205,7 +211,7 @@ export class WorkerPool {
    */
   #abandon(call: Call, error: unknown): void {
     if (call.answered) return;
-    answer(call, () => call.reject(error));
+    fail(call, error);
     const { task } = call;
     if (task === undefined) {
       this.#queue.remove([call]);
@@ -241,9 +247,10 @@ export class WorkerPool {
 
   #dispatch(): void {
     this.#gathering = false;
-    clearTimeout(this.#company);
+    if (this.#company !== undefined) clearTimeout(this.#company);
     this.#company = undefined;
     if (this.#queue.size === 0) return this.#considerSpreading();
+    if (this.#queue.size === 1 && this.#handAtOnce()) return this.#considerSpreading();
     const waiting = new Set<PoolModel>();
     const judged = new Set<string | undefined>();
     const now = this.#options.clock.monotonic();
@@ -276,11 +283,23 @@ export class WorkerPool {
     this.#considerSpreading(waiting);
   }
 
+  /** The common case: one call, and an idle worker that has its model. */
+  #handAtOnce(): boolean {
+    const call = this.#queue.at(0) as Call;
+    const slot = slotFor(this.#slots, call.model);
+    if (slot === undefined || slot.inFlight.size > 0) return false;
+    const calls = [call];
+    this.#queue.remove(calls);
+    this.#hand(calls, slot);
+    return true;
+  }
+
   #hand(calls: readonly Call[], slot: Slot): void {
     const { model, outputs } = calls[0] as Call;
     const now = this.#options.clock.monotonic();
     // One that has time keeps the run for all; the others are answered by their own timers.
-    const last = calls.reduce((latest, call) => Math.max(latest, call.deadlineMs ?? Number.POSITIVE_INFINITY), 0);
+    let last = 0;
+    for (const call of calls) last = Math.max(last, call.deadlineMs ?? Number.POSITIVE_INFINITY);
     const startBefore = last === Number.POSITIVE_INFINITY ? undefined : monotonicMs() + last - now;
     const feeds = joinFeeds(calls, this.#options.memory);
     const task: RunTask = { kind: 'run', id: this.#nextId++, slot, model, calls, feeds, handedMs: now, overdue: undefined };
@@ -288,10 +307,10 @@ export class WorkerPool {
       for (const call of calls) call.task = task;
       this.#occupy(slot, task);
       slot.host?.post({ kind: 'run', call: task.id, key: model.request.key, feeds, outputs, startBefore });
-      this.#metrics.handed(calls.map((call) => now - call.arrivedMs));
+      this.#metrics?.handed(calls.map((call) => now - call.arrivedMs));
     } catch (error) {
       this.#vacate(task);
-      for (const call of calls) answer(call, () => call.reject(error));
+      for (const call of calls) fail(call, error);
     }
   }
 
@@ -301,7 +320,7 @@ export class WorkerPool {
   }
 
   #vacate(task: Task): void {
-    clearTimeout(task.overdue);
+    if (task.overdue !== undefined) clearTimeout(task.overdue);
     if (task.kind === 'open') clearTimeout(task.timer);
     const { slot } = task;
     slot.inFlight.delete(task.id);
@@ -317,7 +336,7 @@ export class WorkerPool {
 
   /** Looks at the models whose calls wait behind others. */
   #considerSpreading(waiting?: ReadonlySet<PoolModel>): void {
-    if ((waiting === undefined || waiting.size === 0) && this.#slots.every((slot) => slot.inFlight.size < 2)) return;
+    if ((waiting === undefined || waiting.size === 0) && !this.#slots.some(hasMany)) return;
     const models = new Set(waiting);
     for (const slot of this.#slots) {
       let first = true;
@@ -351,7 +370,7 @@ export class WorkerPool {
   }
 
   #open(model: PoolModel, slot: Slot, settle: OpenTask['settle']): void {
-    slot.host ??= this.#startHost();
+    slot.host ??= this.#startHost(slot);
     const { loadTimeoutMs } = this.#options;
     const task: OpenTask = {
       kind: 'open',
@@ -378,20 +397,17 @@ export class WorkerPool {
     slot.host.post({ kind: 'open', call: task.id, model: model.request });
   }
 
-  #startHost(): ModelHost {
+  #startHost(slot: Slot): ModelHost {
     if (this.#slots.every((other) => other.host === undefined)) process.on('exit', this.#onProcessExit);
-    const slotOf = (): Slot | undefined => this.#slots.find((slot) => slot.host === host);
-    const host = this.#options.start({
+    const host: ModelHost = this.#options.start({
       message: (message) => {
-        const slot = slotOf();
-        if (slot !== undefined) this.#receive(slot, message);
+        if (slot.host === host) this.#receive(slot, message);
       },
       exit: (error) => {
-        const slot = slotOf();
-        if (slot !== undefined) this.#lose(slot, error);
+        if (slot.host === host) this.#lose(slot, error);
       },
     });
-    this.#metrics.workers(this.#slots.filter((slot) => slot.host !== undefined).length + 1);
+    this.#metrics?.workers(this.#slots.filter((slot) => slot.host !== undefined).length + 1);
     return host;
   }
 
@@ -454,7 +470,7 @@ export class WorkerPool {
     }
     const calls = this.#queue.filter((call) => call.model === model);
     this.#queue.remove(calls);
-    for (const call of calls) answer(call, () => call.reject(error));
+    for (const call of calls) fail(call, error);
     this.#checkIdle();
   }
 
@@ -464,19 +480,19 @@ export class WorkerPool {
       case 'ran': {
         noteRun(model, message.milliseconds);
         if (message.fellBack !== undefined) this.#fallBack(task, message.fellBack);
-        const rows = calls.reduce((sum, call) => sum + (call.sharing?.rows ?? Object.values(call.feeds)[0]?.dims[0] ?? 1), 0);
-        this.#metrics.ran(model, message.milliseconds, rows, calls.length);
-        const parts = calls.length === 1 ? [message.outputs] : splitOutputs(message.outputs, calls);
+        this.#metrics?.ran(model, message.milliseconds, rowsOf(calls), calls.length);
+        if (calls.length === 1) return fulfil(calls[0] as Call, message.outputs);
+        const parts = splitOutputs(message.outputs, calls);
         if (parts === undefined) return this.#runApart(task);
-        for (const [place, call] of calls.entries()) answer(call, () => call.resolve(parts[place] as Record<string, InferenceTensor>));
+        for (const [place, call] of calls.entries()) fulfil(call, parts[place] as Record<string, InferenceTensor>);
         return;
       }
       case 'failed':
         // One call's inputs must not fail the others: each tries on its own.
         if (calls.length > 1) return this.#runAgain(calls);
-        return answer(calls[0] as Call, () => calls[0]?.reject(fromPlainError(message.error)));
+        return fail(calls[0] as Call, fromPlainError(message.error));
       case 'skipped':
-        for (const call of calls) answer(call, () => call.reject(late(call.timeoutMs)));
+        for (const call of calls) fail(call, late(call.timeoutMs));
     }
   }
 
@@ -502,7 +518,7 @@ export class WorkerPool {
     const { model } = task;
     const { opened } = model;
     if (opened === undefined || opened.provider === 'cpu') return;
-    this.#metrics.fellBack(opened.provider);
+    this.#metrics?.fellBack(opened.provider);
     model.opened = { ...opened, provider: 'cpu', warnings: [...opened.warnings, warning] };
     model.request = { ...model.request, devices: ['cpu'] };
     model.meanRunMs = undefined;
@@ -523,11 +539,11 @@ export class WorkerPool {
     const ended = this.#ended.get(slot);
     this.#ended.delete(slot);
     if (ended === undefined && !(this.#closed && tasks.every(isAbandoned))) {
-      this.#metrics.died();
+      this.#metrics?.died();
       this.#options.logger?.warn('an inference worker died and is replaced', { calls: calls.length });
     }
     const died = (): Error => recloomError('RECLOOM_RUN_WORKER_DIED', { what: poolName }, { cause: error });
-    for (const call of calls) answer(call, () => call.reject(died()));
+    for (const call of calls) fail(call, died());
     for (const task of tasks) if (task.kind === 'open') this.#failOpening(task, died());
     ended?.();
     this.#dispatch();
@@ -543,4 +559,18 @@ export class WorkerPool {
     this.#idle?.();
     this.#idle = undefined;
   }
+}
+
+function timeoutOf(deadlineMs: number | undefined, now: number): number {
+  return deadlineMs === undefined ? 0 : Math.max(0, Math.round(deadlineMs - now));
+}
+
+function hasMany(slot: Slot): boolean {
+  return slot.inFlight.size > 1;
+}
+
+function rowsOf(calls: readonly Call[]): number {
+  let rows = 0;
+  for (const call of calls) rows += call.sharing?.rows ?? Object.values(call.feeds)[0]?.dims[0] ?? 1;
+  return rows;
 }
