@@ -89,15 +89,13 @@ function itemFieldOf({ source, resultType, reads }: CompiledExpression, items: T
   return items.column(name)?.type === 'number' ? name : undefined;
 }
 
-/** The numbers of listed rows, `width` of each, as columns: a row is read once, in one place. */
+/** The numbers of listed rows, `width` of each, as columns. The first one fetches the rows into the cache for all. */
 function columnsOfRows(table: Float32Array, rows: Int32Array, width: number, arena: Arena): Float32Array[] {
-  const count = rows.length;
-  const all = arena.floats(width * count);
-  for (let candidate = 0; candidate < count; candidate++) {
-    const from = (rows[candidate] as number) * width;
-    for (let field = 0, to = candidate; field < width; field++, to += count) all[to] = table[from + field] as number;
-  }
-  return Array.from({ length: width }, (_, field) => all.subarray(field * count, (field + 1) * count));
+  return Array.from({ length: width }, (_, field) => {
+    const out = arena.floats(rows.length);
+    gatherEach(table, rows, width, field, out);
+    return out;
+  });
 }
 
 /** Columns that are there already are taken as they lie; only what has to be computed goes through the expression. */
@@ -137,6 +135,19 @@ function gather(values: ArrayLike<number>, rows: Int32Array, out: Float32Array):
     out[place + 3] = values[rows[place + 3] as number] ?? Number.NaN;
   }
   for (; place < count; place++) out[place] = values[rows[place] as number] ?? Number.NaN;
+}
+
+/** Number `field` of every listed row. */
+function gatherEach(table: Float32Array, rows: Int32Array, width: number, field: number, out: Float32Array): void {
+  const count = out.length;
+  let place = 0;
+  for (; place + 3 < count; place += 4) {
+    out[place] = table[(rows[place] as number) * width + field] as number;
+    out[place + 1] = table[(rows[place + 1] as number) * width + field] as number;
+    out[place + 2] = table[(rows[place + 2] as number) * width + field] as number;
+    out[place + 3] = table[(rows[place + 3] as number) * width + field] as number;
+  }
+  for (; place < count; place++) out[place] = table[(rows[place] as number) * width + field] as number;
 }
 
 function asItLies(column: Float32Array | undefined, count: number, arena: Arena): Float32Array {
