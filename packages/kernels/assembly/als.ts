@@ -2,17 +2,21 @@
 // in which G + reg I is diagonal (`alsBasis`), so that a step of the conjugate gradients costs two passes over the row's
 // entries and nothing of the order width^2, and is preconditioned by everything that rows share.
 
+import { solveDirectly, sumFour } from './als-direct';
 import { sumLanes } from './dense';
 
-/** Rows of factors between two additions to a Gram matrix: they stay in the first-level cache. */
-const gramBlock: i32 = 128;
+/** Rows of at most so many entries are solved directly: above it, steps cost less. */
+const directEntries: i32 = 24;
+
+/** Rows of factors between two additions to a Gram matrix: few enough that none drives another out of the first-level cache. */
+const gramBlock: i32 = 32;
 /** Rows that are transformed together. */
 const solveBlock: i32 = 16;
 
 /** output[4 x 8] = rows[4] times a packed strip of eight columns; rows and outputs lie `bytes` apart. */
 // @ts-ignore: decorator
 @inline
-function transformTile(from: usize, bytes: usize, strip: usize, begin: i32, end: i32, output: usize): void {
+function transformTile(from: usize, bytes: usize, strip: usize, end: i32, output: usize): void {
   let sum00 = f32x4.splat(0);
   let sum01 = f32x4.splat(0);
   let sum10 = f32x4.splat(0);
@@ -21,9 +25,8 @@ function transformTile(from: usize, bytes: usize, strip: usize, begin: i32, end:
   let sum21 = f32x4.splat(0);
   let sum30 = f32x4.splat(0);
   let sum31 = f32x4.splat(0);
-  let at = from + (<usize>begin << 2);
+  let at = from;
   const last = from + (<usize>end << 2);
-  strip += <usize>begin << 5;
   while (at < last) {
     const right0 = v128.load(strip);
     const right1 = v128.load(strip, 16);
@@ -55,12 +58,11 @@ function transformTile(from: usize, bytes: usize, strip: usize, begin: i32, end:
 /** The same for one row: the same sums in the same order. */
 // @ts-ignore: decorator
 @inline
-function transformRow(from: usize, strip: usize, begin: i32, end: i32, output: usize): void {
+function transformRow(from: usize, strip: usize, end: i32, output: usize): void {
   let sum0 = f32x4.splat(0);
   let sum1 = f32x4.splat(0);
-  let at = from + (<usize>begin << 2);
+  let at = from;
   const last = from + (<usize>end << 2);
-  strip += <usize>begin << 5;
   while (at < last) {
     const value = v128.load_splat<f32>(at);
     sum0 = f32x4.add(sum0, f32x4.mul(value, v128.load(strip)));
@@ -72,21 +74,20 @@ function transformRow(from: usize, strip: usize, begin: i32, end: i32, output: u
   v128.store(output, sum1, 16);
 }
 
-/** `count` rows times a packed matrix; `shape`: 0 full, 1 upper triangle, 2 lower triangle. */
-function transform(from: usize, count: i32, stride: i32, packed: usize, shape: i32, output: usize): void {
+/** `count` rows times a packed matrix; `upper`: nothing lies below its diagonal. */
+function transform(from: usize, count: i32, stride: i32, packed: usize, upper: bool, output: usize): void {
   const bytes = <usize>stride << 2;
   for (let column = 0; column < stride; column += 8) {
     const strip = packed + (<usize>column * <usize>stride << 2);
-    const begin = shape == 2 ? column : 0;
-    const end = shape == 1 ? column + 8 : stride;
+    const end = upper ? column + 8 : stride;
     let row = 0;
     for (; row + 4 <= count; row += 4) {
       const at = <usize>row * bytes;
-      transformTile(from + at, bytes, strip, begin, end, output + at + (<usize>column << 2));
+      transformTile(from + at, bytes, strip, end, output + at + (<usize>column << 2));
     }
     for (; row < count; row++) {
       const at = <usize>row * bytes;
-      transformRow(from + at, strip, begin, end, output + at + (<usize>column << 2));
+      transformRow(from + at, strip, end, output + at + (<usize>column << 2));
     }
   }
 }
@@ -95,7 +96,7 @@ export function alsTransformRows(
   factors: usize,
   stride: i32,
   packed: usize,
-  shape: i32,
+  upper: i32,
   rowBegin: i32,
   rowEnd: i32,
   output: usize,
@@ -103,7 +104,7 @@ export function alsTransformRows(
   const bytes = <usize>stride << 2;
   for (let row = rowBegin; row < rowEnd; row += solveBlock) {
     const at = <usize>row * bytes;
-    transform(factors + at, min(solveBlock, rowEnd - row), stride, packed, shape, output + at);
+    transform(factors + at, min(solveBlock, rowEnd - row), stride, packed, upper != 0, output + at);
   }
   return rowEnd - rowBegin;
 }
@@ -174,15 +175,6 @@ export function alsGramRows(factors: usize, stride: i32, rowBegin: i32, rowEnd: 
 function clear(begin: usize, bytes: usize): void {
   const zero = f32x4.splat(0);
   for (let at: usize = 0; at < bytes; at += 16) v128.store(begin + at, zero);
-}
-
-/** The sums of the lanes of four vectors, as one vector. */
-// @ts-ignore: decorator
-@inline
-function sumFour(one: v128, two: v128, three: v128, four: v128): v128 {
-  const low = f32x4.add(v128.shuffle<f32>(one, two, 0, 4, 1, 5), v128.shuffle<f32>(one, two, 2, 6, 3, 7));
-  const high = f32x4.add(v128.shuffle<f32>(three, four, 0, 4, 1, 5), v128.shuffle<f32>(three, four, 2, 6, 3, 7));
-  return f32x4.add(v128.shuffle<f32>(low, high, 0, 1, 4, 5), v128.shuffle<f32>(low, high, 2, 3, 6, 7));
 }
 
 /** The weights of up to four entries. */
@@ -287,9 +279,10 @@ function addOuterProducts(
 }
 
 /**
- * Solves rows [rowBegin, rowEnd) by conjugate gradients preconditioned by the diagonal, in the basis of `sources`; each
- * ends when its error, measured in the norm of the diagonal, is proven to be at most `tolerance` of the solution: the
- * system is at least the diagonal, so the error is at most the residual in the dual norm.
+ * Solves rows [rowBegin, rowEnd) in the basis of `sources`: directly where they have few entries, else by conjugate
+ * gradients preconditioned by the diagonal. Those end when a row's error, measured in the norm of the diagonal, is proven
+ * to be at most `tolerance` of the solution: the system is at least the diagonal, so the error is at most the residual in
+ * the dual norm.
  */
 export function alsSolveRows(
   rowOffsets: usize,
@@ -301,8 +294,6 @@ export function alsSolveRows(
   stride: i32,
   base: usize,
   regularizations: usize,
-  packed: usize,
-  shape: i32,
   tolerance: f32,
   mostSteps: i32,
   rowBegin: i32,
@@ -317,84 +308,90 @@ export function alsSolveRows(
   const residual = inverse + bytes;
   const direction = residual + bytes;
   const image = direction + bytes;
-  const block = image + bytes;
+  const direct = image + bytes;
   const limit = tolerance * tolerance;
   const plain = values == 0 && uniform == 0;
   let steps = 0;
   let finite = true;
   if (regularizations == 0) loadDiagonal(base, 0, bytes, diagonal, inverse);
-  for (let begin = rowBegin; begin < rowEnd; begin += solveBlock) {
-    const count = min(solveBlock, rowEnd - begin);
-    const target = factors + <usize>begin * bytes;
-    clear(block, <usize>count * bytes);
-    for (let place = 0; place < count; place++) {
-      const row = begin + place;
-      const solution = block + <usize>place * bytes;
-      const entry = load<u32>(rowOffsets + (<usize>row << 2));
-      const entries = <i32>(load<u32>(rowOffsets + (<usize>(row + 1) << 2)) - entry);
-      if (entries == 0) continue;
-      const indices = columnIndices + (<usize>entry << 2);
-      const weights = values == 0 ? 0 : values + (<usize>entry << 2);
-      if (regularizations != 0) loadDiagonal(base, load<f32>(regularizations + (<usize>row << 2)), bytes, diagonal, inverse);
-      addTargets(indices, weights, entries, uniform, offset, sources, bytes, residual);
-      if (plain) {
-        let total = f32x4.splat(0);
-        for (let at: usize = 0; at < bytes; at += 16) {
-          const value = f32x4.mul(v128.load(inverse + at), v128.load(residual + at));
-          v128.store(solution + at, value);
-          total = f32x4.add(total, f32x4.abs(value));
-        }
-        if (!(sumLanes(total) < f32.MAX_VALUE)) finite = false;
-        continue;
-      }
-      let sums = f32x4.splat(0);
-      for (let at: usize = 0; at < bytes; at += 16) {
-        const value = v128.load(residual + at);
-        const preconditioned = f32x4.mul(value, v128.load(inverse + at));
-        v128.store(direction + at, preconditioned);
-        sums = f32x4.add(sums, f32x4.mul(value, preconditioned));
-      }
-      let error = sumLanes(sums);
-      let norm: f32 = 0;
-      for (let step = 0; step < mostSteps && error > limit * norm; step++) {
-        steps++;
-        addOuterProducts(indices, weights, entries, uniform, sources, bytes, direction, image);
-        sums = f32x4.splat(0);
-        for (let at: usize = 0; at < bytes; at += 16) {
-          const along = v128.load(direction + at);
-          const value = f32x4.add(v128.load(image + at), f32x4.mul(v128.load(diagonal + at), along));
-          v128.store(image + at, value);
-          sums = f32x4.add(sums, f32x4.mul(value, along));
-        }
-        const length = error / sumLanes(sums);
-        const lengths = f32x4.splat(length);
-        sums = f32x4.splat(0);
-        let norms = f32x4.splat(0);
-        for (let at: usize = 0; at < bytes; at += 16) {
-          const known = f32x4.add(v128.load(solution + at), f32x4.mul(lengths, v128.load(direction + at)));
-          v128.store(solution + at, known);
-          norms = f32x4.add(norms, f32x4.mul(f32x4.mul(known, known), v128.load(diagonal + at)));
-          const value = f32x4.sub(v128.load(residual + at), f32x4.mul(lengths, v128.load(image + at)));
-          v128.store(residual + at, value);
-          sums = f32x4.add(sums, f32x4.mul(f32x4.mul(value, value), v128.load(inverse + at)));
-        }
-        const next = sumLanes(sums);
-        norm = sumLanes(norms);
-        const share = f32x4.splat(next / error);
-        error = next;
-        for (let at: usize = 0; at < bytes; at += 16) {
-          const value = f32x4.mul(v128.load(residual + at), v128.load(inverse + at));
-          v128.store(direction + at, f32x4.add(value, f32x4.mul(share, v128.load(direction + at))));
-        }
-      }
-      // NaN and infinity are neither below nor equal.
-      if (!(norm < f32.MAX_VALUE && error < f32.MAX_VALUE)) finite = false;
+  const unit = regularizations == 0 && isUnit(base, bytes);
+  for (let row = rowBegin; row < rowEnd; row++) {
+    const solution = factors + <usize>row * bytes;
+    const entry = load<u32>(rowOffsets + (<usize>row << 2));
+    const entries = <i32>(load<u32>(rowOffsets + (<usize>(row + 1) << 2)) - entry);
+    if (entries == 0) {
+      clear(solution, bytes);
+      continue;
     }
-    if (packed != 0) transform(block, count, stride, packed, shape, target);
-    else memory.copy(target, block, <usize>count * bytes);
+    const indices = columnIndices + (<usize>entry << 2);
+    const weights = values == 0 ? 0 : values + (<usize>entry << 2);
+    if (regularizations != 0) loadDiagonal(base, load<f32>(regularizations + (<usize>row << 2)), bytes, diagonal, inverse);
+    if (!plain && entries <= directEntries) {
+      if (solveDirectly(indices, weights, entries, uniform, offset, sources, bytes, unit ? 0 : inverse, tolerance, direct, solution)) continue;
+    }
+    addTargets(indices, weights, entries, uniform, offset, sources, bytes, residual);
+    if (plain) {
+      let total = f32x4.splat(0);
+      for (let at: usize = 0; at < bytes; at += 16) {
+        const value = f32x4.mul(v128.load(inverse + at), v128.load(residual + at));
+        v128.store(solution + at, value);
+        total = f32x4.add(total, f32x4.abs(value));
+      }
+      if (!(sumLanes(total) < f32.MAX_VALUE)) finite = false;
+      continue;
+    }
+    clear(solution, bytes);
+    let sums = f32x4.splat(0);
+    for (let at: usize = 0; at < bytes; at += 16) {
+      const value = v128.load(residual + at);
+      const preconditioned = f32x4.mul(value, v128.load(inverse + at));
+      v128.store(direction + at, preconditioned);
+      sums = f32x4.add(sums, f32x4.mul(value, preconditioned));
+    }
+    let error = sumLanes(sums);
+    let norm: f32 = 0;
+    for (let step = 0; step < mostSteps && error > limit * norm; step++) {
+      steps++;
+      addOuterProducts(indices, weights, entries, uniform, sources, bytes, direction, image);
+      sums = f32x4.splat(0);
+      for (let at: usize = 0; at < bytes; at += 16) {
+        const along = v128.load(direction + at);
+        const value = f32x4.add(v128.load(image + at), f32x4.mul(v128.load(diagonal + at), along));
+        v128.store(image + at, value);
+        sums = f32x4.add(sums, f32x4.mul(value, along));
+      }
+      const length = error / sumLanes(sums);
+      const lengths = f32x4.splat(length);
+      sums = f32x4.splat(0);
+      let norms = f32x4.splat(0);
+      for (let at: usize = 0; at < bytes; at += 16) {
+        const known = f32x4.add(v128.load(solution + at), f32x4.mul(lengths, v128.load(direction + at)));
+        v128.store(solution + at, known);
+        norms = f32x4.add(norms, f32x4.mul(f32x4.mul(known, known), v128.load(diagonal + at)));
+        const value = f32x4.sub(v128.load(residual + at), f32x4.mul(lengths, v128.load(image + at)));
+        v128.store(residual + at, value);
+        sums = f32x4.add(sums, f32x4.mul(f32x4.mul(value, value), v128.load(inverse + at)));
+      }
+      const next = sumLanes(sums);
+      norm = sumLanes(norms);
+      const share = f32x4.splat(next / error);
+      error = next;
+      for (let at: usize = 0; at < bytes; at += 16) {
+        const value = f32x4.mul(v128.load(residual + at), v128.load(inverse + at));
+        v128.store(direction + at, f32x4.add(value, f32x4.mul(share, v128.load(direction + at))));
+      }
+    }
+    // NaN and infinity are neither below nor equal.
+    if (!(norm < f32.MAX_VALUE && error < f32.MAX_VALUE)) finite = false;
   }
   if (gram != 0) alsGramRows(factors, stride, rowBegin, rowEnd, gram);
   return finite ? steps : -1;
+}
+
+/** Whether all values are 1. */
+function isUnit(base: usize, bytes: usize): bool {
+  for (let at: usize = 0; at < bytes; at += 4) if (load<f32>(base + at) != 1) return false;
+  return true;
 }
 
 // @ts-ignore: decorator
@@ -615,20 +612,49 @@ function rotateRows(one: usize, other: usize, cosine: f64, sine: f64, count: i32
   }
 }
 
-/** Packs an order x order matrix of doubles (or its transpose) in strips of eight columns, zero-padded to the stride. */
-function packColumns(matrix: usize, order: i32, stride: i32, transposed: bool, packed: usize): void {
-  for (let column = 0; column < stride; column++) {
-    for (let row = 0; row < stride; row++) {
-      let value: f64 = 0;
-      if (row < order && column < order) {
-        value = load<f64>(transposed ? cell(matrix, order, column, row) : cell(matrix, order, row, column));
-      }
-      store<f32>(packed + (<usize>(((column >> 3) * stride + row) * 8 + (column & 7)) << 2), <f32>value);
-    }
+/** Packs an order x order matrix of doubles, transposed, in strips of eight columns, zero-padded to the stride. */
+function packTransposed(matrix: usize, order: i32, stride: i32, packed: usize): void {
+  memory.fill(packed, 0, <usize>stride * <usize>stride << 2);
+  for (let column = 0; column < order; column++) {
+    const from = cell(matrix, order, column, 0);
+    const to = packed + (<usize>((column >> 3) * stride * 8 + (column & 7)) << 2);
+    for (let row = 0; row < order; row++) store<f32>(to + (<usize>row << 5), <f32>load<f64>(from + (<usize>row << 3)));
   }
 }
 
-/** Sums the parts in doubles and finds the basis; see `KernelTable.alsBasis`. */
+/** matrix (lower triangle) = scale * sum of the parts, part by part; 0, or 1 + a row with a value that is not finite. */
+function sumParts(parts: usize, partCount: i32, width: i32, stride: i32, scale: f64, matrix: usize): i32 {
+  for (let part = 0; part < partCount; part++) {
+    for (let row = 0; row < width; row++) {
+      const from = parts + (<usize>((part * stride + row) * stride) << 2);
+      const to = cell(matrix, width, row, 0);
+      let column = 0;
+      for (; column < row; column += 2) {
+        const at = to + (<usize>column << 3);
+        const values = f64x2.promote_low_f32x4(v128.load64_zero(from + (<usize>column << 2)));
+        v128.store(at, part == 0 ? values : f64x2.add(v128.load(at), values));
+      }
+      if (column == row) {
+        const at = to + (<usize>column << 3);
+        const value = <f64>load<f32>(from + (<usize>column << 2));
+        store<f64>(at, part == 0 ? value : load<f64>(at) + value);
+      }
+    }
+  }
+  for (let row = 0; row < width; row++) {
+    const line = cell(matrix, width, row, 0);
+    for (let column = 0; column <= row; column++) {
+      const at = line + (<usize>column << 3);
+      const sum = load<f64>(at) * scale;
+      // Also turns away NaN.
+      if (!(Math.abs(sum) < 1e30)) return row + 1;
+      store<f64>(at, sum);
+    }
+  }
+  return 0;
+}
+
+/** Finds the basis in doubles; see `KernelTable.alsBasis`. */
 export function alsBasis(
   parts: usize,
   partCount: i32,
@@ -639,47 +665,59 @@ export function alsBasis(
   eigen: i32,
   workspace: usize,
   into: usize,
-  back: usize,
   base: usize,
+  from: usize,
+  to: usize,
 ): i32 {
+  const size = (<usize>width * <usize>width) << 3;
   const matrix = workspace;
-  const second = matrix + ((<usize>width * <usize>width) << 3);
-  const values = second + ((<usize>width * <usize>width) << 3);
-  const partBytes = (<usize>stride * <usize>stride) << 2;
-  for (let row = 0; row < width; row++) {
-    for (let column = 0; column <= row; column++) {
-      let from = parts + (<usize>(row * stride + column) << 2);
-      let sum: f64 = 0;
-      for (let part = 0; part < partCount; part++) {
-        sum += <f64>load<f32>(from);
-        from += partBytes;
-      }
-      sum *= scale;
-      // Also turns away NaN.
-      if (!(Math.abs(sum) < 1e30)) return row + 1;
-      store<f64>(cell(matrix, width, row, column), sum);
-      store<f64>(cell(matrix, width, column, row), sum);
-    }
-  }
+  const second = matrix + size;
+  const values = second + size;
+  const broken = sumParts(parts, partCount, width, stride, scale, matrix);
+  if (broken != 0) return broken;
   if (eigen == 0) {
+    const dual = from + size;
     for (let row = 0; row < width; row++) {
-      const at = cell(matrix, width, row, row);
-      store<f64>(at, load<f64>(at) + regularization);
+      const at = cell(matrix, width, row, 0);
+      const own = cell(dual, width, row, 0);
+      for (let column = 0; column <= row; column++) {
+        const place = at + (<usize>column << 3);
+        const product = dotDoubles(own, cell(dual, width, column, 0), width);
+        store<f64>(place, load<f64>(place) + regularization * product);
+      }
     }
     const failure = factorLower(matrix, width, second);
     if (failure > 0) return failure;
-    packColumns(second, width, stride, true, into);
-    packColumns(second, width, stride, false, back);
+    packTransposed(second, width, stride, into);
     for (let index = 0; index < stride; index++) store<f32>(base + (<usize>index << 2), 1);
+    // R' = L^-1 R^-T and its inverse, transposed: R'^-T = L^T R.
+    memory.fill(to, 0, size << 1);
+    for (let row = 0; row < width; row++) {
+      for (let inner = 0; inner <= row; inner++) {
+        addScaled(cell(to, width, row, 0), cell(dual, width, inner, 0), load<f64>(cell(second, width, row, inner)), width);
+        addScaled(cell(to + size, width, inner, 0), cell(from, width, row, 0), load<f64>(cell(matrix, width, row, inner)), width);
+      }
+    }
     return 0;
   }
+  for (let row = 0; row < width; row++) {
+    for (let column = 0; column < row; column++) store<f64>(cell(matrix, width, column, row), load<f64>(cell(matrix, width, row, column)));
+  }
   if (!diagonalize(matrix, width, values, second, values + (<usize>width << 3))) return 1;
-  packColumns(second, width, stride, true, into);
-  packColumns(second, width, stride, false, back);
+  packTransposed(second, width, stride, into);
   for (let index = 0; index < stride; index++) {
     // Rounding may leave a tiny negative eigenvalue.
     const value: f64 = index < width ? Math.max(0, load<f64>(values + (<usize>index << 3))) : 1;
     store<f32>(base + (<usize>index << 2), <f32>value);
   }
+  if (to == 0) return 0;
+  // R' = V R; a rotation is its own inverse, transposed.
+  memory.fill(to, 0, size);
+  for (let row = 0; row < width; row++) {
+    for (let inner = 0; inner < width; inner++) {
+      addScaled(cell(to, width, row, 0), cell(from, width, inner, 0), load<f64>(cell(second, width, row, inner)), width);
+    }
+  }
+  memory.copy(to + size, to, size);
   return 0;
 }

@@ -44,14 +44,14 @@ function* diagonalPlan(kernels: Kernels, factors: Float32Array, width: number): 
     for (let row = 0; row < count; row++) padded.set(factors.subarray(row * width, (row + 1) * width), row * stride);
     const ranges = splitRows(count, Math.max(1, Math.min(gramTasks, count >>> 10)), 1, (row) => row);
     const parts = staging.take(Math.max(1, ranges.length) * square);
-    const [into, back, base] = [staging.take(square), staging.take(square), staging.take(stride * 4)];
+    const [into, base] = [staging.take(square), staging.take(stride * 4)];
     yield ranges.map(
       ([begin, end], place): Task => ({ kernel: 'alsGramRows', parameters: [from, stride, begin, end, parts + place * square] }),
     );
     const [failure] = yield [
       {
         kernel: 'alsBasis',
-        parameters: [parts, ranges.length, width, stride, 1, 0, 1, staging.take(alsBasisBytes(width)), into, back, base],
+        parameters: [parts, ranges.length, width, stride, 1, 0, 1, staging.take(alsBasisBytes(width)), into, base, 0, 0],
       },
     ];
     if (failure !== 0) {
@@ -138,8 +138,6 @@ export class AlsFoldIn {
         this.#stride,
         this.#base.byteOffset,
         regularization,
-        0,
-        0,
         foldInTolerance,
         foldInSteps,
         0,

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { AlsFoldIn, diagonalizeFactors, diagonalizeFactorsNow } from './als-fold-in.js';
 import { type AlsObjective, alternatingLeastSquares, alternatingLeastSquaresNow } from './alternating-least-squares.js';
 import { createComputePool } from './compute-pool.js';
+import { alsDirectEntries } from './kernel-table.js';
 import { createKernels, type Kernels } from './kernels.js';
 import { type SparseMatrix, sparseMatrixFromEntries } from './sparse-matrix.js';
 
@@ -219,6 +220,61 @@ describe.each(both)('alternating least squares on %s', (_, kernels) => {
     const { rowFactors, columnFactors } = alternatingLeastSquaresNow(kernels, matrix, hu, options);
     expectSolved(matrix, rowFactors, columnFactors, 4, hu, 1);
     expect(rowFactors.subarray(0, 4)).toEqual(rowFactors.subarray(24, 28));
+  });
+
+  test.each([5, 16, 37])('rows of 1 to 40 entries, solved directly or in steps, %i factors wide', (width) => {
+    // Row r has r + 1 entries, spread over the columns.
+    const lines = Array.from({ length: 40 }, (__, row) =>
+      Array.from({ length: 41 }, (___, column) => (((column * 17) % 41) - 1 < row ? 0.5 + ((row * 7 + column * 3) % 13) : 0)),
+    );
+    const withValues = matrixOf(lines);
+    for (const matrix of [withValues, { ...withValues, values: undefined }]) {
+      for (const objective of [hu, scaled]) {
+        const options = { width, epochs: 2, columnFactors: startOf(41, width), rowsLast: true };
+        const { rowFactors, columnFactors } = alternatingLeastSquaresNow(kernels, matrix, { ...objective, uniformValue: 9 }, options);
+        for (let row = 0; row < 40; row++) {
+          const [begin, end] = [matrix.rowOffsets[row] as number, matrix.rowOffsets[row + 1] as number];
+          expect(end - begin).toBe(row + 1);
+          const values = Array.from({ length: row + 1 }, (__, entry) => matrix.values?.[begin + entry] ?? 9);
+          const exact = normalEquations([...matrix.columnIndices.subarray(begin, end)], values, columnFactors, width, objective);
+          const apart = distance(rowFactors.subarray(row * width, (row + 1) * width), exact);
+          expect(apart, `row of ${row + 1}`).toBeLessThan(row < alsDirectEntries ? 1e-4 : 2e-3);
+        }
+      }
+    }
+  });
+
+  test('entries that count nothing in addition beside others that count much', () => {
+    const matrix = clustered(30, 20, 0.2, true);
+    const values = (matrix.values as Float32Array).map((value, entry) => (entry % 3 === 0 ? 0 : entry % 3 === 1 ? 1e-9 : value));
+    const options = { width: 6, epochs: 3, columnFactors: startOf(20, 6), rowsLast: true, tolerance: 1e-5 };
+    const { rowFactors, columnFactors } = alternatingLeastSquaresNow(kernels, { ...matrix, values }, hu, options);
+    expectSolved({ ...matrix, values }, rowFactors, columnFactors, 6, hu, 1);
+  });
+
+  test('columns with the same factors: a direct solution of a row that has several', () => {
+    const lines = Array.from({ length: 24 }, (__, row) =>
+      Array.from({ length: 12 }, (___, column) => (row % 3 === (column >> 2) % 3 ? 6 : 0)),
+    );
+    const options = { width: 7, epochs: 2, columnFactors: startOf(12, 7), rowsLast: true };
+    for (const objective of [hu, scaled]) {
+      const matrix = matrixOf(lines);
+      const { rowFactors, columnFactors } = alternatingLeastSquaresNow(kernels, matrix, objective, options);
+      expect(columnFactors.subarray(0, 7)).toEqual(columnFactors.subarray(7, 14));
+      expectSolved(matrix, rowFactors, columnFactors, 7, objective, 1);
+    }
+  });
+
+  test('the basis of the factors does not drift over sixty epochs, weakly regularised', () => {
+    const matrix = clustered(60, 45, 0.1, true);
+    for (const objective of [
+      { ...hu, regularization: 1e-3 },
+      { ...scaled, regularization: 1e-4 },
+    ]) {
+      const options = { width: 10, epochs: 60, columnFactors: startOf(45, 10), rowsLast: true, tolerance: 1e-5 };
+      const { rowFactors, columnFactors } = alternatingLeastSquaresNow(kernels, matrix, objective, options);
+      expectSolved(matrix, rowFactors, columnFactors, 10, objective, 1);
+    }
   });
 
   test('factors that are no longer finite are an error', () => {

@@ -33,7 +33,7 @@ export interface AlternatingLeastSquaresOptions {
   readonly columnFactors: Float32Array;
   /** Solves the rows once more at the end, so that they are exactly what a fold-in of them gives. Default false. */
   readonly rowsLast?: boolean | undefined;
-  /** Largest relative error of a solved row, in the norm of what all rows share. Default 2e-4. */
+  /** Largest relative error of a row solved in steps, in the norm of what all rows share. Default 2e-4. */
   readonly tolerance?: number | undefined;
   /** Told after every half of an epoch; halves count from 1. */
   readonly onHalf?: ((half: number, halves: number) => void) | undefined;
@@ -59,8 +59,8 @@ const mostTasks = 64;
  * pairs, plus the regularisation, over the rows' factors x and then the columns' factors y, in turns. No values: each
  * observed pair counts `uniformValue` (default 1). Rows without entries get zeros. Hu, Koren and Volinsky (2008),
  * "Collaborative filtering for implicit feedback datasets"; Rendle, Krichene, Zhang and Koren (2022), "Revisiting the
- * performance of iALS on item recommendation benchmarks". Every row is solved to `tolerance` by preconditioned conjugate
- * gradients (see `assembly/als.ts`). The result never depends on the thread count.
+ * performance of iALS on item recommendation benchmarks". Rows of few entries are solved directly, others to
+ * `tolerance` by preconditioned conjugate gradients (see `assembly/als.ts` and `als-direct.ts`). The result never depends on the thread count.
  *
  * @throws RECLOOM_KRN_NOT_POSITIVE_DEFINITE when the factors are no longer finite or the regularisation is too small for
  *   float32, RECLOOM_KRN_SHAPE, RECLOOM_KRN_OUT_OF_MEMORY
@@ -111,7 +111,10 @@ interface Side {
   readonly rowOffsets: number;
   readonly columnIndices: number;
   readonly values: number;
+  /** In the basis in which they were solved last. */
   readonly factors: number;
+  /** That basis; see `KernelTable.alsBasis`. */
+  readonly basis: number;
   /** Its regularisations per row, or 0. */
   readonly regularizations: number;
   readonly ranges: readonly (readonly [number, number])[];
@@ -151,14 +154,15 @@ function* alsPlan(
       const addresses = staging.sparse(own);
       const factors = staging.take(own.rowCount * stride * 4, true);
       if (start !== undefined) spread(kernels, start, width, stride, factors);
-      // A row costs its passes over the entries, the ways in and out of the basis, and its part of the Gram matrix.
-      const cost = (row: number): number => (own.rowOffsets[row] as number) * stride * 10 + row * stride * (stride * 1.5 + 40);
+      // A row costs its passes over the entries, the way into the basis, and its part of the Gram matrix.
+      const cost = (row: number): number => (own.rowOffsets[row] as number) * stride * 10 + row * stride * (stride + 40);
       const tasks = Math.max(1, Math.min(mostTasks, Math.floor(cost(own.rowCount) / taskWork)));
       const ranges = splitRows(own.rowCount, tasks, 1, cost);
       return {
         count: own.rowCount,
         ...addresses,
         factors,
+        basis: staging.input(unitBasis(width)),
         regularizations: objective.regularizationExponent === 0 ? 0 : staging.input(regularizationsOf(own, objective)),
         ranges,
         parts: staging.take(Math.max(1, ranges.length) * square, true),
@@ -167,8 +171,8 @@ function* alsPlan(
     const rows = openSide(matrix);
     const columns = openSide(transposeSparseMatrix(matrix), options.columnFactors);
     const sources = staging.take(Math.max(rows.count, columns.count) * stride * 4);
-    const basis = staging.take(alsBasisBytes(width));
-    const [into, back] = [staging.take(square), staging.take(square)];
+    const basisWorkspace = staging.take(alsBasisBytes(width));
+    const into = staging.take(square);
     const base = staging.take(stride * 4);
     const workspaceBytes = Math.ceil(alsWorkspaceBytes(stride) / 64) * 64;
     const workspaces = staging.take(slots * workspaceBytes);
@@ -194,10 +198,11 @@ function* alsPlan(
             objective.unobservedWeight,
             objective.regularization,
             eigen,
-            basis,
+            basisWorkspace,
             into,
-            back,
             base,
+            other.basis,
+            own.basis,
           ],
         },
       ];
@@ -221,8 +226,6 @@ function* alsPlan(
             stride,
             base,
             own.regularizations,
-            back,
-            eigen === 0 ? 2 : 0,
             tolerance,
             mostSteps,
             begin,
@@ -236,10 +239,20 @@ function* alsPlan(
       if (answers.some((answer) => answer < 0)) throw diverged();
       options.onHalf?.(half, halves);
     }
-    return {
-      rowFactors: gather(kernels, rows.factors, rows.count, width, stride),
-      columnFactors: gather(kernels, columns.factors, columns.count, width, stride),
-    };
+    // Factors stay in the basis in which they were solved until here: no epoch pays for the way out of it.
+    const found: Float32Array[] = [];
+    for (const side of [rows, columns]) {
+      packBasis(kernels, side.basis, width, stride, into);
+      yield side.ranges.map(
+        ([begin, end]): Task => ({
+          kernel: 'alsTransformRows',
+          parameters: [side.factors, stride, into, 0, begin, end, sources],
+        }),
+      );
+      found.push(gather(kernels, sources, side.count, width, stride));
+    }
+    const [rowFactors, columnFactors] = found as [Float32Array, Float32Array];
+    return { rowFactors, columnFactors };
   } finally {
     staging.free();
   }
@@ -252,6 +265,28 @@ function regularizationsOf(matrix: SparseMatrix, objective: AlsObjective): Float
     regularizations[row] = alsRegularization(objective, entries, matrix.columnCount);
   }
   return regularizations;
+}
+
+/** The basis of factors as they are. */
+function unitBasis(width: number): Float64Array {
+  const matrices = new Float64Array(2 * width * width);
+  for (let index = 0; index < width; index++) {
+    matrices[index * (width + 1)] = 1;
+    matrices[width * width + index * (width + 1)] = 1;
+  }
+  return matrices;
+}
+
+/** Packs a basis for `alsTransformRows`: strips of eight columns, zero-padded to the stride. */
+function packBasis(kernels: Kernels, basis: number, width: number, stride: number, packed: number): void {
+  const { buffer } = kernels.memory;
+  const from = new Float64Array(buffer, basis, width * width);
+  const to = new Float32Array(buffer, packed, stride * stride).fill(0);
+  for (let row = 0; row < width; row++) {
+    for (let column = 0; column < width; column++) {
+      to[((column >>> 3) * stride + row) * 8 + (column & 7)] = from[row * width + column] as number;
+    }
+  }
 }
 
 /** Copies rows of `width` to rows of `stride`. */

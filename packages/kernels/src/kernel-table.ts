@@ -357,9 +357,9 @@ export interface KernelTable {
   /**
    * Solves rows [rowBegin, rowEnd) of alternating least squares in the basis of `sources` (rows of `stride` floats, a
    * multiple of 8): (diag(base + regularization) + sum of weight * y y^T) x = sum of (weight + offset) y over the row's
-   * entries, weight being the entry's value (no values: `uniform`). The result is written to
-   * `factors`, times the packed matrix of that `shape` (0: as it is). `regularizations`: one per row, or 0 for none. `gram`: 0, or where the Gram matrix of the rows
-   * goes. `workspace`: `alsWorkspaceBytes`. Returns the steps taken, -1 when a result is not finite.
+   * entries, weight being the entry's value (no values: `uniform`). Rows of at most `alsDirectEntries` entries are solved
+   * directly, others in steps, to `tolerance`. `regularizations`: one per row, or 0 for none. `gram`: 0, or where the Gram
+   * matrix of the results goes. `workspace`: `alsWorkspaceBytes`. Returns the steps taken, -1 when a result is not finite.
    */
   alsSolveRows(
     rowOffsets: number,
@@ -371,8 +371,6 @@ export interface KernelTable {
     stride: number,
     base: number,
     regularizations: number,
-    packed: number,
-    shape: number,
     tolerance: number,
     mostSteps: number,
     rowBegin: number,
@@ -381,12 +379,12 @@ export interface KernelTable {
     factors: number,
     gram: number,
   ): number;
-  /** Rows [rowBegin, rowEnd) times a packed matrix; `shape`: 0 full, 1 upper, 2 lower triangle. */
+  /** Rows [rowBegin, rowEnd) times a matrix packed in strips of eight columns; `upper`: 1 where nothing lies below its diagonal. */
   alsTransformRows(
     factors: number,
     stride: number,
     packed: number,
-    shape: number,
+    upper: number,
     rowBegin: number,
     rowEnd: number,
     output: number,
@@ -394,10 +392,13 @@ export interface KernelTable {
   /** Lower triangle of the Gram matrix of rows [rowBegin, rowEnd), in 4 x 8 tiles (those on the diagonal also write above it). */
   alsGramRows(factors: number, stride: number, rowBegin: number, rowEnd: number, output: number): number;
   /**
-   * With M = scale * sum of the parts (Gram matrices): a basis in which M + regularization I is the unit matrix (`eigen` 0,
-   * Cholesky) or M is diagonal (`eigen` 1; `base` receives the eigenvalues). Packed, in strips of eight columns:
-   * `into` takes rows into the basis (upper triangle, or full) and `back` takes solutions out of it (lower, or full). `workspace`:
-   * `alsBasisBytes`. Returns 0, or 1 + a row whose pivot is not positive or whose values are not finite.
+   * Factors are kept in the basis in which they were solved: with R its matrix, a row x there is x R in truth. From the
+   * Gram matrix of the sources (scale * sum of the parts = M) in their basis `from`, the basis for what is solved next:
+   * `into`, packed in strips of eight columns, takes the sources' rows to where M + regularization I (in truth) is the
+   * unit matrix (`eigen` 0, Cholesky; `into` is upper triangular) or M is diagonal (`eigen` 1; `base` receives the
+   * eigenvalues), and `to` receives the basis of solutions of systems there. A basis: R and its inverse, transposed, in
+   * doubles, `alsStateBytes`; both 0 where nothing is solved. `workspace`: `alsBasisBytes`. Returns 0, or 1 + a row whose
+   * pivot is not positive or whose values are not finite.
    */
   alsBasis(
     parts: number,
@@ -409,8 +410,9 @@ export interface KernelTable {
     eigen: number,
     workspace: number,
     into: number,
-    back: number,
     base: number,
+    from: number,
+    to: number,
   ): number;
 
   /**
@@ -516,13 +518,17 @@ export const walkWorkspaceBytes = walkersPerChunk * 12;
 export function pivotWorkspaceBytes(order: number): number {
   return order * order * 16;
 }
-/** Rows that `alsSolveRows` transforms together. */
-export const alsBlockRows = 16;
-/** Bytes of workspace for `alsSolveRows`: five vectors and a block of solutions. */
+/** Rows of at most so many entries are solved directly by `alsSolveRows`. */
+export const alsDirectEntries = 24;
+/** Bytes of workspace for `alsSolveRows`: five vectors, and the matrix of a direct solution with its three vectors. */
 export function alsWorkspaceBytes(stride: number): number {
-  return (5 + alsBlockRows) * stride * 4;
+  return 5 * stride * 4 + (alsDirectEntries + 4) * (alsDirectEntries + 4) * 4 + 32;
 }
 /** Bytes of workspace for `alsBasis`: two matrices and four vectors of doubles. */
 export function alsBasisBytes(width: number): number {
   return (2 * width * width + 4 * width) * 8;
+}
+/** Bytes of a basis: two matrices of doubles. */
+export function alsStateBytes(width: number): number {
+  return 2 * width * width * 8;
 }

@@ -1,4 +1,4 @@
-import type { KernelTable } from '../kernel-table.js';
+import { alsDirectEntries, type KernelTable } from '../kernel-table.js';
 import type { MemoryViews } from './memory-views.js';
 
 type AlsKernels = Pick<KernelTable, 'alsSolveRows' | 'alsTransformRows' | 'alsGramRows' | 'alsBasis'>;
@@ -9,13 +9,13 @@ function packedPlace(stride: number, row: number, column: number): number {
 }
 
 export function alsTwin(memory: MemoryViews): AlsKernels {
-  function transformRow(from: number, stride: number, packed: number, shape: number, to: number): void {
+  function transformRow(from: number, stride: number, packed: number, upper: number, to: number): void {
     const { float32 } = memory;
     for (let column = 0; column < stride; column++) {
       const strip = column & ~7;
-      const end = shape === 1 ? strip + 8 : stride;
+      const end = upper === 1 ? strip + 8 : stride;
       let sum = 0;
-      for (let inner = shape === 2 ? strip : 0; inner < end; inner++) {
+      for (let inner = 0; inner < end; inner++) {
         sum += (float32[from + inner] as number) * (float32[packed + packedPlace(stride, inner, column)] as number);
       }
       float32[to + column] = sum;
@@ -36,10 +36,10 @@ export function alsTwin(memory: MemoryViews): AlsKernels {
   }
 
   return {
-    alsTransformRows(factors, stride, packed, shape, rowBegin, rowEnd, output) {
+    alsTransformRows(factors, stride, packed, upper, rowBegin, rowEnd, output) {
       memory.refresh();
       for (let row = rowBegin; row < rowEnd; row++) {
-        transformRow((factors >>> 2) + row * stride, stride, packed >>> 2, shape, (output >>> 2) + row * stride);
+        transformRow((factors >>> 2) + row * stride, stride, packed >>> 2, upper, (output >>> 2) + row * stride);
       }
       return rowEnd - rowBegin;
     },
@@ -60,8 +60,6 @@ export function alsTwin(memory: MemoryViews): AlsKernels {
       stride,
       base,
       regularizations,
-      packed,
-      shape,
       tolerance,
       mostSteps,
       rowBegin,
@@ -77,14 +75,40 @@ export function alsTwin(memory: MemoryViews): AlsKernels {
       const direction = new Float64Array(stride);
       const image = new Float64Array(stride);
       const diagonal = new Float64Array(stride);
-      const turned = (target: number, matrix: number, vector: Float64Array): void => {
-        for (let column = 0; column < stride; column++) {
-          let sum = 0;
-          for (let inner = shape === 2 ? column & ~7 : 0; inner < stride; inner++) {
-            sum += (vector[inner] as number) * (float32[matrix + packedPlace(stride, inner, column)] as number);
+      // The system of as many unknowns as entries; see assembly/als-direct.ts.
+      const solveDirectly = (begin: number, end: number, target: number): boolean => {
+        const count = end - begin;
+        const place = (entry: number): number => from + (int32[(columnIndices >>> 2) + begin + entry] as number) * stride;
+        const weight = (entry: number): number => (values === 0 ? uniform : (float32[(values >>> 2) + begin + entry] as number));
+        const system: number[][] = [];
+        let largest = 0;
+        for (let row = 0; row < count; row++) {
+          if (!(weight(row) > 1e-12)) return false;
+          const line: number[] = [];
+          for (let column = 0; column < count; column++) {
+            let product = 0;
+            for (let index = 0; index < stride; index++) {
+              const value = (float32[place(row) + index] as number) * (float32[place(column) + index] as number);
+              product += value / (diagonal[index] as number);
+            }
+            line.push(product * Math.sqrt(weight(row) * weight(column)));
           }
-          float32[target + column] = sum;
+          if (!((line[row] as number) < 1e30)) return false;
+          largest = Math.max(largest, line[row] as number);
+          line[row] = (line[row] as number) + 1;
+          line.push((weight(row) + offset) / Math.sqrt(weight(row)));
+          system.push(line);
         }
+        if (!(largest <= tolerance * 1e6)) return false;
+        eliminate(system);
+        for (let index = 0; index < stride; index++) {
+          let sum = 0;
+          for (let entry = 0; entry < count; entry++) {
+            sum += Math.sqrt(weight(entry)) * (system[entry]?.[count] as number) * (float32[place(entry) + index] as number);
+          }
+          float32[target + index] = sum / (diagonal[index] as number);
+        }
+        return true;
       };
       let steps = 0;
       let finite = true;
@@ -118,6 +142,7 @@ export function alsTwin(memory: MemoryViews): AlsKernels {
             }
           }
         };
+        if (end - begin <= alsDirectEntries && solveDirectly(begin, end, target)) continue;
         pass(undefined, residual);
         let error = 0;
         let norm = 0;
@@ -154,15 +179,15 @@ export function alsTwin(memory: MemoryViews): AlsKernels {
           error = next;
         }
         if (!(norm < 3.4e38 && error < 3.4e38)) finite = false;
-        if (packed !== 0) turned(target, packed >>> 2, solution);
-        else float32.set(solution, target);
+        float32.set(solution, target);
       }
       if (gram !== 0) gramRows(factors >>> 2, stride, rowBegin, rowEnd, gram >>> 2);
       return finite ? steps : -1;
     },
 
-    alsBasis(parts, partCount, width, stride, scale, regularization, eigen, _workspace, into, back, base) {
-      const { float32 } = memory.refresh();
+    alsBasis(parts, partCount, width, stride, scale, regularization, eigen, _workspace, into, base, from, to) {
+      const { float32, float64 } = memory.refresh();
+      const size = width * width;
       const matrix = new Float64Array(width * width);
       for (let row = 0; row < width; row++) {
         for (let column = 0; column <= row; column++) {
@@ -186,7 +211,16 @@ export function alsTwin(memory: MemoryViews): AlsKernels {
         }
       };
       if (eigen === 0) {
-        for (let row = 0; row < width; row++) matrix[row * width + row] = (matrix[row * width + row] as number) + regularization;
+        for (let row = 0; row < width; row++) {
+          for (let column = 0; column < width; column++) {
+            let product = 0;
+            for (let inner = 0; inner < width; inner++) {
+              const own = float64[(from >>> 3) + size + row * width + inner] as number;
+              product += own * (float64[(from >>> 3) + size + column * width + inner] as number);
+            }
+            matrix[row * width + column] = (matrix[row * width + column] as number) + regularization * product;
+          }
+        }
         const lower = new Float64Array(width * width);
         const inverse = new Float64Array(width * width);
         for (let row = 0; row < width; row++) {
@@ -209,19 +243,53 @@ export function alsTwin(memory: MemoryViews): AlsKernels {
           }
         }
         pack(into, (row, column) => inverse[column * width + row] as number);
-        pack(back, (row, column) => inverse[row * width + column] as number);
+        for (let row = 0; row < width; row++) {
+          for (let column = 0; column < width; column++) {
+            let next = 0;
+            let dual = 0;
+            for (let inner = 0; inner < width; inner++) {
+              next += (inverse[row * width + inner] as number) * (float64[(from >>> 3) + size + inner * width + column] as number);
+              dual += (lower[inner * width + row] as number) * (float64[(from >>> 3) + inner * width + column] as number);
+            }
+            float64[(to >>> 3) + row * width + column] = next;
+            float64[(to >>> 3) + size + row * width + column] = dual;
+          }
+        }
         float32.fill(1, base >>> 2, (base >>> 2) + stride);
         return 0;
       }
       const vectors = jacobi(matrix, width);
       pack(into, (row, column) => vectors[row * width + column] as number);
-      pack(back, (row, column) => vectors[column * width + row] as number);
       for (let index = 0; index < stride; index++) {
         float32[(base >>> 2) + index] = index < width ? Math.max(0, matrix[index * width + index] as number) : 1;
+      }
+      if (to === 0) return 0;
+      for (let row = 0; row < width; row++) {
+        for (let column = 0; column < width; column++) {
+          let sum = 0;
+          for (let inner = 0; inner < width; inner++) {
+            sum += (vectors[inner * width + row] as number) * (float64[(from >>> 3) + inner * width + column] as number);
+          }
+          float64[(to >>> 3) + row * width + column] = sum;
+          float64[(to >>> 3) + size + row * width + column] = sum;
+        }
       }
       return 0;
     },
   };
+}
+
+/** Gauss-Jordan elimination of a positive definite system whose lines end with the right-hand side: the solution lies there afterwards. */
+function eliminate(system: readonly number[][]): void {
+  for (const [pivot, own] of system.entries()) {
+    const diagonal = own[pivot] as number;
+    for (let column = 0; column < own.length; column++) own[column] = (own[column] as number) / diagonal;
+    for (const [row, line] of system.entries()) {
+      if (row === pivot) continue;
+      const factor = line[pivot] as number;
+      for (let column = 0; column < line.length; column++) line[column] = (line[column] as number) - factor * (own[column] as number);
+    }
+  }
 }
 
 /** Cyclic Jacobi rotations: leaves the eigenvalues on the diagonal of `matrix`, returns the eigenvectors as columns. */

@@ -2,6 +2,7 @@
 export class MemoryViews {
   readonly #buffer: () => SharedArrayBuffer;
   #length = -1;
+  float64: Float64Array = new Float64Array(0);
   float32: Float32Array = new Float32Array(0);
   int32: Int32Array = new Int32Array(0);
   uint32: Uint32Array = new Uint32Array(0);
@@ -19,6 +20,7 @@ export class MemoryViews {
     const length = buffer.byteLength;
     if (length !== this.#length) {
       this.#length = length;
+      this.float64 = new Float64Array(buffer, 0, length >>> 3);
       this.float32 = new Float32Array(buffer, 0, length >>> 2);
       this.int32 = new Int32Array(buffer, 0, length >>> 2);
       this.uint32 = new Uint32Array(buffer, 0, length >>> 2);
