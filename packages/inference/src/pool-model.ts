@@ -22,13 +22,13 @@ export function createPoolModel(request: OpenModel): PoolModel {
 
 /**
  * Runs of a model that a worker may be handed at once. The worker does them one by one; more than one waits in its inbox,
- * so that it does not idle while an answer and the next run cross between threads (0.1 ms). Long runs do not need that,
- * and a run that was handed over can go to no other worker.
+ * so that it does not idle while an answer and the next run cross between threads (0.1 ms). A run that was handed over can go
+ * to no other worker, though one may be idle while the system keeps this one from its core: longer runs do not wait so.
  */
 export function windowOf({ meanRunMs }: PoolModel): number {
   if (meanRunMs === undefined) return 1;
-  if (meanRunMs < 2) return 4;
-  return meanRunMs < 50 ? 2 : 1;
+  if (meanRunMs < 0.5) return 4;
+  return meanRunMs < 5 ? 2 : 1;
 }
 
 /** Takes the time of a run into the mean. */
