@@ -128,6 +128,15 @@ describe('runs', () => {
     [...((y?.data ?? []) as Float32Array)].forEach((value, place) => expect(value).toBeCloseTo(expected[place] ?? 0, 5));
     const coarse = (await asPublished.run(rows(127, 0, -64, 1.27, 0, -0.64)))['y']?.data[2] as number;
     expect(Math.abs(coarse + 0.24125)).toBeGreaterThan(0.01);
+    // The second column with a scale of its own, 1/4: twice as much.
+    const [weights] = quantisedProductModel.initializers ?? [];
+    const scales = { name: 'w_scale', dims: [2], values: Float32Array.of(0.125, 0.25) };
+    const byColumn = await write('columns.onnx', {
+      ...quantisedProductModel,
+      initializers: weights === undefined ? [] : [weights, scales],
+    });
+    const { y: wide } = await (await service.load({ file: byColumn, independentRows: true })).run(rows(127, 0, -64, 1.27, 0, -0.64));
+    [-24.125, -32.5, -0.24125, -0.325].forEach((value, place) => expect(Number(wide?.data[place])).toBeCloseTo(value, 5));
     const zero = await byRow.run(rows(0, 0, 0));
     expect([...(zero['y']?.data ?? [])].map((value) => Math.abs(Number(value)))).toEqual([0, 0]);
 

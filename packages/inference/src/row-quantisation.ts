@@ -18,10 +18,20 @@ interface Quantisation {
   /** Products of the tensor's scale and a weight's scale: they go. */
   readonly scaleProducts: ReadonlyMap<Node, { readonly weightScale: string }>;
   /** Where the scales are multiplied back: these are written anew. */
-  readonly rescalings: ReadonlyMap<Node, { readonly sums: string; readonly weightScale: string }>;
+  readonly rescalings: ReadonlyMap<Node, Rescaling>;
+}
+
+interface Rescaling {
+  readonly sums: string;
+  readonly weightScale: string;
+  /** The product and the cast before it, where all three can be one operator: with one scale per weight or per column. */
+  readonly before: { readonly product: Node; readonly cast: Node } | undefined;
 }
 
 const prefix = 'recloom.rows.';
+
+/** The domain of onnxruntime's own operators. */
+const runtimeDomain = 'com.microsoft';
 
 /**
  * Rewrites an ONNX model so that activations are quantised with one range per row instead of one per tensor: then rows
@@ -45,7 +55,13 @@ export function quantiseByRow(bytes: Uint8Array): Uint8Array | undefined {
   const reduceByAttribute = opsetOf(model) < 18;
 
   const byNode = new Map(quantisations.map((quantisation) => [quantisation.node, quantisation]));
-  const removed = new Set(quantisations.flatMap((quantisation) => [...quantisation.scaleProducts.keys()]));
+  const fused = quantisations.flatMap(({ rescalings }) =>
+    [...rescalings.values()].flatMap(({ before }) => (before === undefined ? [] : [before])),
+  );
+  const removed = new Set([
+    ...quantisations.flatMap((quantisation) => [...quantisation.scaleProducts.keys()]),
+    ...fused.flatMap(({ product, cast }) => [product, cast]),
+  ]);
   const rescaled = new Map(
     quantisations.flatMap((quantisation) =>
       [...quantisation.rescalings].map(([node, rescaling]) => [node, { ...rescaling, scale: quantisation.scale }] as const),
@@ -66,17 +82,25 @@ export function quantiseByRow(bytes: Uint8Array): Uint8Array | undefined {
     else rewritten.push(entry.raw);
   }
   rewritten.push(...constants(reduceByAttribute));
-  return joinBytes(model.map((entry) => (entry === graphEntry ? writeBytes(7, joinBytes(rewritten)) : entry.raw)));
+  const parts = model.map((entry) => (entry === graphEntry ? writeBytes(7, joinBytes(rewritten)) : entry.raw));
+  if (fused.length > 0 && opsetOf(model, [runtimeDomain]) === 0)
+    parts.push(writeMessage(8, [writeText(1, runtimeDomain), writeNumber(2, 1)]));
+  return joinBytes(parts);
 }
 
 function findQuantisations(graph: readonly ProtobufField[], nodes: readonly Node[]): readonly Quantisation[] {
   // Graphs inside nodes can read any name of this one; such models are left alone.
   if (nodes.some((node) => hasSubgraph(node))) return [];
   const constants = new Set<string>();
+  const lists = new Set<string>();
   const outputs = new Set<string>();
   for (const entry of graph) {
     if (entry.bytes === undefined) continue;
-    if (entry.field === 5) constants.add(nameOf(entry.bytes, 8));
+    if (entry.field === 5) {
+      const name = nameOf(entry.bytes, 8);
+      constants.add(name);
+      if (rankOf(entry.bytes) < 2) lists.add(name);
+    }
     if (entry.field === 12) outputs.add(nameOf(entry.bytes, 1));
   }
   const consumers = new Map<string, Node[]>();
@@ -114,7 +138,7 @@ function findQuantisations(graph: readonly ProtobufField[], nodes: readonly Node
     if ((consumers.get(zeroPoint) ?? []).some((consumer) => !products.includes(consumer))) continue;
 
     const scaleProducts = new Map<Node, { weightScale: string }>();
-    const rescalings = new Map<Node, { sums: string; weightScale: string }>();
+    const rescalings = new Map<Node, Rescaling>();
     const complete = (consumers.get(scale) ?? []).every((scaleProduct) => {
       const weightScale = otherFactor(scaleProduct, scale);
       const [product] = scaleProduct.outputs;
@@ -126,7 +150,15 @@ function findQuantisations(graph: readonly ProtobufField[], nodes: readonly Node
         if (sums === undefined || !isStandard(cast, 'Cast')) return false;
         const integerProduct = producers.get(cast.inputs[0] ?? '');
         if (integerProduct === undefined || !products.includes(integerProduct)) return false;
-        rescalings.set(rescaling, { sums, weightScale });
+        // Whoever else reads the sums would find them scaled otherwise.
+        const alone = [cast, integerProduct].every((before) => {
+          const [output = ''] = before.outputs;
+          return !outputs.has(output) && consumers.get(output)?.length === 1;
+        });
+        if (!alone) return false;
+        const [, , , weightZero = ''] = integerProduct.inputs;
+        const oneOperator = lists.has(weightScale) && (weightZero === '' || lists.has(weightZero));
+        rescalings.set(rescaling, { sums, weightScale, before: oneOperator ? { product: integerProduct, cast } : undefined });
         return true;
       });
     });
@@ -152,23 +184,23 @@ function writeQuantisation(quantisation: Quantisation, reduceByAttribute: boolea
     writeNode('Max', [name('largest'), `${prefix}tiny`], [name('range')]),
     writeNode('Mul', [name('range'), `${prefix}step`], [scale]),
     writeNode('Div', [source, scale], [name('scaled')]),
-    writeNode('Round', [name('scaled')], [name('rounded')]),
-    writeNode('Add', [name('rounded'), `${prefix}middle`], [name('shifted')]),
-    writeNode('Cast', [name('shifted')], [quantised], [numberAttribute('to', 2)]),
+    // Rounds to even and adds the middle, in one pass over the values where Round, Add and Cast make three.
+    writeNode('QuantizeLinear', [name('scaled'), `${prefix}one`, `${prefix}zero`], [quantised]),
   ];
 }
 
 /**
- * sums × scale × weight scale, in this order and never sums × (scale × weight scale): onnxruntime (seen in 1.30.0, from the
- * extended optimisation level on) fuses the latter into MatMulIntegerToFloat, which takes the first row's scale for all.
+ * sums × weight scale × scale. The first product is part of onnxruntime's own operator for sums of bytes that become floats,
+ * where the graph lets it; the second goes through the values once. Never sums × (scale × weight scale): onnxruntime (seen in
+ * 1.30.0, from the extended optimisation level on) fuses that into the same operator, which takes the first row's scale for all.
  */
-function writeRescaling(
-  node: Node,
-  rescaling: { readonly sums: string; readonly weightScale: string; readonly scale: string },
-): readonly Uint8Array[] {
+function writeRescaling(node: Node, { sums, scale, weightScale, before }: Rescaling & { readonly scale: string }): readonly Uint8Array[] {
   const [output = ''] = node.outputs;
-  const between = `${prefix}${output}.by_row`;
-  return [writeNode('Mul', [rescaling.sums, rescaling.scale], [between]), writeNode('Mul', [between, rescaling.weightScale], [output])];
+  const between = `${prefix}${output}.by_column`;
+  if (before === undefined) return [writeNode('Mul', [sums, weightScale], [between]), writeNode('Mul', [between, scale], [output])];
+  const [values = '', weight = '', , weightZero] = before.product.inputs;
+  const inputs = [values, weight, `${prefix}one`, weightScale, `${prefix}zero`, ...(weightZero ? [weightZero] : [])];
+  return [writeNode('MatMulIntegerToFloat', inputs, [between], [], runtimeDomain), writeNode('Mul', [between, scale], [output])];
 }
 
 /** The node with its tensor-wide zero point replaced by the constant one. */
@@ -190,7 +222,7 @@ function constants(reduceByAttribute: boolean): readonly Uint8Array[] {
   return [
     tensor('tiny', 1, [], float(1e-12)),
     tensor('step', 1, [], float(1 / 127)),
-    tensor('middle', 1, [], float(128)),
+    tensor('one', 1, [], float(1)),
     tensor('zero', 2, [], Uint8Array.of(128)),
     // -1 as int64.
     ...(reduceByAttribute ? [] : [tensor('axis', 7, [1], new Uint8Array(8).fill(0xff))]),
@@ -202,12 +234,14 @@ function writeNode(
   inputs: readonly string[],
   outputs: readonly string[],
   attributes: readonly Uint8Array[] = [],
+  domain = '',
 ): Uint8Array {
   return writeMessage(1, [
     ...inputs.map((name) => writeText(1, name)),
     ...outputs.map((name) => writeText(2, name)),
     writeText(4, operator),
     ...attributes,
+    ...(domain === '' ? [] : [writeText(7, domain)]),
   ]);
 }
 
@@ -241,12 +275,21 @@ function hasSubgraph(node: Node): boolean {
   return false;
 }
 
+/** How many dimensions a constant has. */
+function rankOf(tensor: Uint8Array): number {
+  let rank = 0;
+  // Packed, they are one field: more than one byte is more than one dimension, or one that is large, which is left alone as well.
+  for (const { field, bytes } of readFields(tensor)) if (field === 1) rank += bytes?.length ?? 1;
+  return rank;
+}
+
 function nameOf(bytes: Uint8Array, nameField: number): string {
   for (const { field, bytes: value } of readFields(bytes)) if (field === nameField) return readText(value);
   return '';
 }
 
-function opsetOf(model: readonly ProtobufField[]): number {
+/** The version of the operators of a domain, of which all names are given; 0 when the model imports none. */
+function opsetOf(model: readonly ProtobufField[], names: readonly string[] = ['', 'ai.onnx']): number {
   for (const entry of model) {
     if (entry.field !== 8 || entry.bytes === undefined) continue;
     let domain = '';
@@ -255,7 +298,7 @@ function opsetOf(model: readonly ProtobufField[]): number {
       if (field === 1) domain = readText(bytes);
       if (field === 2) version = value ?? 0;
     }
-    if (domain === '' || domain === 'ai.onnx') return version;
+    if (names.includes(domain)) return version;
   }
   return 0;
 }

@@ -142,7 +142,7 @@ export class BertEmbedding implements FeatureExtractor, ModelBacked {
           .update(await readFile(file))
           .digest('hex');
       const identity = JSON.stringify([sha256, tokenizer.sha256, session.provider, settings]);
-      const storeKey = `text-bert/embedding/1/${createHash('sha256').update(identity).digest('hex')}`;
+      const storeKey = `text-bert/embedding/2/${createHash('sha256').update(identity).digest('hex')}`;
       return new BertEmbedding(
         options,
         services,
