@@ -72,7 +72,7 @@ export function buildInteractions(
         amounts[item] = amount;
       } else amounts[item] = rule.pairs === 'sum' ? before + amount : Math.max(before, amount);
     }
-    columns.subarray(begin, length).sort();
+    sortAscending(columns, begin, length);
     for (let entry = begin; entry < length; entry++) {
       const item = columns[entry] as number;
       values[entry] = amounts[item] as number;
@@ -82,6 +82,20 @@ export function buildInteractions(
     if (cut) cutUsers++;
   }
   return { ...limit({ userCount, itemCount, rowOffsets, columns, values }, limits, rule), cutUsers };
+}
+
+/** Sorts columns [begin, end); most rows are short, for which a view of them would cost more than the sorting. */
+function sortAscending(columns: Int32Array, begin: number, end: number): void {
+  if (end - begin > 32) {
+    columns.subarray(begin, end).sort();
+    return;
+  }
+  for (let at = begin + 1; at < end; at++) {
+    const column = columns[at] as number;
+    let to = at;
+    for (; to > begin && (columns[to - 1] as number) > column; to--) columns[to] = columns[to - 1] as number;
+    columns[to] = column;
+  }
 }
 
 interface Entries {

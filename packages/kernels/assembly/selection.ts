@@ -219,19 +219,85 @@ export function finishSelection(state: usize, outputRows: usize, outputScores: u
   return count;
 }
 
-/** Writes rows and scores by ascending row; returns how many. */
-export function finishSelectionByRow(state: usize, outputRows: usize, outputScores: usize): i32 {
-  compact(state);
+/** Where the next key of a selection in order goes; at least `room` keys fit there. */
+// @ts-ignore: decorator
+@inline
+export function openInOrder(state: usize, room: i32): usize {
+  if (load<i32>(state, COUNT) + room > load<i32>(state, CAPACITY)) compactInOrder(state);
+  return state + KEYS + (<usize>load<i32>(state, COUNT) << 3);
+}
+
+/**
+ * Adds a candidate that is finite, above the threshold and behind all others by its row; returns where the next key goes.
+ * Keys stand in the order of their rows; behind the room for them there must be as much again.
+ */
+// @ts-ignore: decorator
+@inline
+export function putInOrder(next: usize, score: f32, row: i32): usize {
+  store<u64>(next, keyOf(score, row));
+  return next + 8;
+}
+
+// @ts-ignore: decorator
+@inline
+export function closeInOrder(state: usize, next: usize): void {
+  store<i32>(state, <i32>((next - state - KEYS) >> 3), COUNT);
+}
+
+/** Keeps the best k where they stand: the worst of them is found in a copy, so that nothing has to be sorted. */
+function compactInOrder(state: usize): void {
   const count = load<i32>(state, COUNT);
+  const k = load<i32>(state, KEPT);
+  if (count <= k) return;
   const keys = state + KEYS;
-  // Rotating a key by 32 bits puts the inverted row on top: descending keys are ascending rows.
+  const copy = keys + (<usize>load<i32>(state, CAPACITY) << 3);
+  memory.copy(copy, keys, <usize>count << 3);
+  const worst = largestAt(copy, count, k - 1);
+  let next = keys;
   for (let index = 0; index < count; index++) {
-    const at = keys + (<usize>index << 3);
-    store<u64>(at, rotl<u64>(load<u64>(at), 32));
+    const key = load<u64>(keys + (<usize>index << 3));
+    store<u64>(next, key);
+    next += key >= worst ? 8 : 0;
   }
-  sortDescending(keys, count);
+  store<i32>(state, k, COUNT);
+  store<f32>(state, scoreOf(worst), THRESHOLD);
+}
+
+/**
+ * The key that `place` others are larger than (all differ), by quickselect, in disorder afterwards. Every key is swapped,
+ * larger or not: a branch on it would be guessed wrong half the time.
+ */
+function largestAt(keys: usize, count: i32, place: i32): u64 {
+  let low = 0;
+  let high = count;
+  while (high - low > 2) {
+    const pivot = medianOfThree(keys, low, high - 1);
+    const end = keys + (<usize>high << 3);
+    let to = keys + (<usize>low << 3);
+    for (let from = to; from < end; from += 8) {
+      const key = load<u64>(from);
+      store<u64>(from, load<u64>(to));
+      store<u64>(to, key);
+      to += key > pivot ? 8 : 0;
+    }
+    // The pivot is the largest of those from here on, and at least one of the three was larger.
+    const larger = <i32>((to - keys) >> 3);
+    if (place < larger) high = larger;
+    else if (place == larger) return pivot;
+    else low = larger;
+  }
+  const first = load<u64>(keys + (<usize>low << 3));
+  if (high - low == 1) return first;
+  const second = load<u64>(keys + (<usize>low << 3), 8);
+  return place == low ? max(first, second) : min(first, second);
+}
+
+/** Writes rows and scores by ascending row, as they came; returns how many. */
+export function finishInOrder(state: usize, outputRows: usize, outputScores: usize): i32 {
+  compactInOrder(state);
+  const count = load<i32>(state, COUNT);
   for (let index = 0; index < count; index++) {
-    const key = rotl<u64>(load<u64>(keys + (<usize>index << 3)), 32);
+    const key = load<u64>(state + KEYS + (<usize>index << 3));
     store<i32>(outputRows + (<usize>index << 2), rowOf(key));
     store<f32>(outputScores + (<usize>index << 2), scoreOf(key));
   }

@@ -1,6 +1,6 @@
 // Sparse matrices in compressed sparse rows. Products go row by row (Gustavson 1978).
 import { combineRows } from './dense';
-import { admit, beginSelection, finishSelectionByRow, thresholdOf } from './selection';
+import { beginSelection, closeInOrder, finishInOrder, openInOrder, putInOrder, thresholdOf } from './selection';
 
 /**
  * One dense output row stays in the first-level cache while the rows of all samples that have its
@@ -127,9 +127,13 @@ function copyCell(source: usize, from: usize, output: usize, to: usize, row: i32
   store<f32>(output + <usize>row * to + (<usize>column << 2), value * factor);
 }
 
+/** Columns that share a mark. */
+const markedColumns: i32 = 16;
+
 /**
- * Workspace: per column a sum and the stamp of the row that last touched it (side by side, so that
- * one cache line serves both), the list of touched columns, the selection.
+ * Workspace: a word that says whether it was made ready; sixteen scores; per column a sum; per sixteen columns a mark; the selection. A
+ * sum that nothing was added to is -0, which no sum of others can be, so that one load and one store per product say what
+ * it comes to, and one unconditional store where to look. Marked columns are then walked by ascending column.
  */
 export function sparseProductTopKRows(
   leftOffsets: usize,
@@ -151,49 +155,129 @@ export function sparseProductTopKRows(
   outputCounts: usize,
   workspace: usize,
 ): i32 {
-  const touched = workspace + (<usize>rightColumnCount << 3);
-  const state = workspace + ((<usize>rightColumnCount * 12 + 63) & ~63);
+  const blocks = <usize>((rightColumnCount + markedColumns - 1) / markedColumns);
+  const scores = workspace + 64;
+  const sums = scores + 64;
+  const marks = sums + (blocks << 6);
+  const state = marks + ((blocks + 63) & ~63);
   const outputBytes = <usize>k << 2;
+  const nothing = f32x4.splat(-0.0);
+  if (load<i32>(workspace) == 0) {
+    store<i32>(workspace, 1);
+    for (let at = sums; at < marks; at += 16) v128.store(at, nothing);
+  }
+  const toValue = rightValues - rightIndices;
   for (let row = rowBegin; row < rowEnd; row++) {
-    const stamp = row + 1;
-    let next = touched;
     const last = load<i32>(leftOffsets + (<usize>(row + 1) << 2));
     for (let entry = load<i32>(leftOffsets + (<usize>row << 2)); entry < last; entry++) {
       const inner = rightOffsets + (<usize>load<u32>(leftIndices + (<usize>entry << 2)) << 2);
       const value: f32 = leftValues ? load<f32>(leftValues + (<usize>entry << 2)) : 1;
       let other = rightIndices + (<usize>load<u32>(inner) << 2);
       const end = rightIndices + (<usize>load<u32>(inner, 4) << 2);
-      const toValue = rightValues - rightIndices;
-      while (other < end) {
-        const column = load<u32>(other);
-        const cell = workspace + (<usize>column << 3);
-        const product: f32 = rightValues ? value * load<f32>(other + toValue) : value;
-        if (load<i32>(cell, 4) == stamp) {
-          store<f32>(cell, load<f32>(cell) + product);
-        } else {
-          store<f32>(cell, product + <f32>0);
-          store<i32>(cell, stamp, 4);
-          store<u32>(next, column);
-          next += 4;
+      // Adding zero turns -0 into 0.
+      if (rightValues) {
+        while (other < end) {
+          const column = <usize>load<u32>(other);
+          const cell = sums + (column << 2);
+          store<f32>(cell, load<f32>(cell) + (value * load<f32>(other + toValue) + <f32>0));
+          store<u8>(marks + (column >> 4), 255);
+          other += 4;
         }
-        other += 4;
+      } else {
+        const product = value + <f32>0;
+        while (other < end) {
+          const column = <usize>load<u32>(other);
+          const cell = sums + (column << 2);
+          store<f32>(cell, load<f32>(cell) + product);
+          store<u8>(marks + (column >> 4), 255);
+          other += 4;
+        }
       }
     }
+    if (excludeDiagonal && row < rightColumnCount) store<f32>(sums + (<usize>row << 2), -0.0);
     beginSelection(state, k);
     const rowFactor: f32 = rowFactors ? load<f32>(rowFactors + (<usize>row << 2)) : 1;
-    for (let at = touched; at < next; at += 4) {
-      const column = load<i32>(at);
-      const factor: f32 = columnFactors ? rowFactor * load<f32>(columnFactors + (<usize>column << 2)) : rowFactor;
-      const score: f32 = load<f32>(workspace + (<usize>column << 3)) / (factor + shrinkage);
-      // Touched columns come in any order, so one that ties with the threshold may still win.
-      if (score >= thresholdOf(state) && !(excludeDiagonal && column == row)) admit(state, score, column);
+    for (let group: usize = 0; group < blocks; group += 16) {
+      const marked = v128.load(marks + group);
+      let bits = <u32>i8x16.bitmask(marked);
+      if (bits == 0) continue;
+      v128.store(marks + group, i32x4.splat(0));
+      while (bits != 0) {
+        const block = group + <usize>ctz(bits);
+        bits &= bits - 1;
+        offerBlock(
+          sums + (block << 6),
+          <i32>(block << 4),
+          rightColumnCount,
+          rowFactor,
+          columnFactors ? columnFactors + (block << 6) : 0,
+          shrinkage,
+          scores,
+          state,
+        );
+      }
     }
-    store<i32>(outputCounts, finishSelectionByRow(state, outputIndices, outputValues));
+    store<i32>(outputCounts, finishInOrder(state, outputIndices, outputValues));
     outputIndices += outputBytes;
     outputValues += outputBytes;
     outputCounts += 4;
   }
   return rowEnd - rowBegin;
+}
+
+/** Offers the sums of sixteen columns, and makes them -0 again; `scores`: 64 bytes. */
+// @ts-ignore: decorator
+@inline
+function offerBlock(
+  sums: usize,
+  first: i32,
+  columnCount: i32,
+  rowFactor: f32,
+  columnFactors: usize,
+  shrinkage: f32,
+  scores: usize,
+  state: usize,
+): void {
+  let next = openInOrder(state, markedColumns);
+  const nothing = f32x4.splat(-0.0);
+  const rowFactors = f32x4.splat(rowFactor);
+  const shrinkages = f32x4.splat(shrinkage);
+  const threshold = f32x4.splat(thresholdOf(state));
+  const largest = f32x4.splat(f32.MAX_VALUE);
+  const whole = first + markedColumns <= columnCount;
+  let bits = 0;
+  for (let lane = 0; lane < markedColumns; lane += 4) {
+    const bytes = <usize>lane << 2;
+    const values = v128.load(sums + bytes);
+    v128.store(sums + bytes, nothing);
+    let divisors = rowFactors;
+    if (columnFactors) {
+      // Past the last column nothing may be read.
+      if (whole) divisors = f32x4.mul(rowFactors, v128.load(columnFactors + bytes));
+      else divisors = f32x4.mul(rowFactors, lastFactors(columnFactors + bytes, columnCount - first - lane));
+    }
+    const quotients = f32x4.div(values, f32x4.add(divisors, shrinkages));
+    v128.store(scores + bytes, quotients);
+    // Columns ascend, so that one that ties with the threshold loses. What is not a number is neither above nor below.
+    const above = v128.and(f32x4.gt(quotients, threshold), f32x4.le(quotients, largest));
+    bits |= i32x4.bitmask(v128.and(i32x4.ne(values, nothing), above)) << lane;
+  }
+  while (bits != 0) {
+    const lane = ctz(bits);
+    bits &= bits - 1;
+    next = putInOrder(next, load<f32>(scores + (<usize>lane << 2)), first + lane);
+  }
+  closeInOrder(state, next);
+}
+
+/** The first `count` of four floats, else 1. */
+function lastFactors(from: usize, count: i32): v128 {
+  let factors = f32x4.splat(1);
+  if (count > 0) factors = f32x4.replace_lane(factors, 0, load<f32>(from));
+  if (count > 1) factors = f32x4.replace_lane(factors, 1, load<f32>(from, 4));
+  if (count > 2) factors = f32x4.replace_lane(factors, 2, load<f32>(from, 8));
+  if (count > 3) factors = f32x4.replace_lane(factors, 3, load<f32>(from, 12));
+  return factors;
 }
 
 export function sparseDenseRows(

@@ -163,7 +163,10 @@ export interface KernelTable {
     rowEnd: number,
     factor: number,
   ): number;
-  /** Per-row top-k of a sparse product; row r fills k slots from (r - rowBegin) * k. */
+  /**
+   * Per-row top-k of a sparse product, by ascending column; row r fills k slots from (r - rowBegin) * k. `workspace`:
+   * `productWorkspaceBytes`, zero before its first use.
+   */
   sparseProductTopKRows(
     leftOffsets: number,
     leftIndices: number,
@@ -507,10 +510,11 @@ export function batchWorkspaceBytes(width: number, queryCount: number, k: number
 export function quantizedBatchBytes(stride: number, queryCount: number, k: number): number {
   return 16 * stride * 2 + queryCount * selectionBytes(k);
 }
-/** Bytes of workspace for one thread of `sparseProductTopKRows`. */
+/** Bytes of workspace for one thread of `sparseProductTopKRows`; zero at the first call. */
 export function productWorkspaceBytes(rightColumnCount: number, k: number): number {
-  // Accumulator, row stamps and touched columns (the stamps must start as zero), then the keys.
-  return Math.ceil((rightColumnCount * 12) / 64) * 64 + selectionBytes(k);
+  // A word, sixteen scores; sums in blocks of sixteen columns, and their marks; a selection with room for its keys twice.
+  const blocks = Math.ceil(rightColumnCount / 16);
+  return 128 + blocks * 64 + Math.ceil(blocks / 64) * 64 + 64 + (2 * k + 256) * 16;
 }
 /** Bytes of workspace for one thread of `randomWalks`: node and two words of generator per walker. */
 export const walkWorkspaceBytes = walkersPerChunk * 12;

@@ -198,6 +198,88 @@ describe('sparse product', () => {
     );
   });
 
+  test.each([
+    [1, 5],
+    [15, 1],
+    [16, 3],
+    [17, 16],
+    [253, 40],
+    [700, 1],
+    [700, 7],
+    [1_900, 300],
+  ])('%i columns of few different values, of which ties keep the lowest: the best %i, in order', (columnCount, k) => {
+    let state = columnCount + k;
+    const next = (bound: number): number => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return Math.floor((state / 4_294_967_296) * bound);
+    };
+    const [rowCount, innerCount, entries] = [9, 6, columnCount * 4];
+    // Several rows, so that each finds the workspace as the one before left it; sums come to 0 and below.
+    const left = sparseMatrixFromEntries(
+      rowCount,
+      innerCount,
+      Int32Array.from({ length: 27 }, (_, entry) => entry % rowCount),
+      Int32Array.from({ length: 27 }, () => next(innerCount)),
+      Float32Array.from({ length: 27 }, () => next(5) - 2),
+    );
+    const right = sparseMatrixFromEntries(
+      innerCount,
+      columnCount,
+      Int32Array.from({ length: entries }, () => next(innerCount)),
+      Int32Array.from({ length: entries }, () => next(columnCount)),
+      Float32Array.from({ length: entries }, () => next(7) - 3),
+    );
+    const columnFactors = Float32Array.from({ length: columnCount }, (_, column) => 2 ** (column % 3));
+    const expected = dense(left).map((line, row) => {
+      const cells = new Map<number, number>();
+      line.forEach((value, inner) => {
+        if (!touches(left, row, inner)) return;
+        for (let entry = right.rowOffsets[inner] as number; entry < (right.rowOffsets[inner + 1] as number); entry++) {
+          const column = right.columnIndices[entry] as number;
+          cells.set(column, (cells.get(column) ?? 0) + value * (right.values?.[entry] as number));
+        }
+      });
+      return [...cells]
+        .filter(([column]) => column !== row)
+        .map(([column, sum]) => ({ column, value: sum / (columnFactors[column] as number) + 0 }))
+        .sort((one, other) => other.value - one.value || one.column - other.column)
+        .slice(0, k)
+        .sort((one, other) => one.column - other.column);
+    });
+    for (const [, kernels] of both) {
+      const found = sparseProductTopKNow(kernels, left, right, k, { columnFactors });
+      const rows = expected.map((_, row) =>
+        Array.from({ length: (found.rowOffsets[row + 1] as number) - (found.rowOffsets[row] as number) }, (__, index) => ({
+          column: found.columnIndices[(found.rowOffsets[row] as number) + index] as number,
+          value: found.values?.[(found.rowOffsets[row] as number) + index] as number,
+        })),
+      );
+      expect(rows).toEqual(expected);
+      expect(sparseProductTopKNow(kernels, left, right, k, { columnFactors, transpose: true })).toEqual(transposeSparseMatrix(found));
+      const byColumn = sparseProductTopKNow(kernels, left, right, k, { columnFactors, keep: 'column' });
+      expect(sparseProductTopKNow(kernels, left, right, k, { columnFactors, keep: 'column', transpose: true })).toEqual(
+        transposeSparseMatrix(byColumn),
+      );
+    }
+  });
+
+  test('nothing to keep, transposed too', () => {
+    const left = sparseMatrixFromEntries(2, 3, new Int32Array(0), new Int32Array(0));
+    const right = sparseMatrixFromEntries(3, 5, new Int32Array(0), new Int32Array(0));
+    for (const [, kernels] of both) {
+      for (const k of [0, 2]) {
+        const found = sparseProductTopKNow(kernels, left, right, k, { transpose: true });
+        expect(found).toEqual({
+          rowCount: 5,
+          columnCount: 2,
+          rowOffsets: new Int32Array(6),
+          columnIndices: new Int32Array(0),
+          values: new Float32Array(0),
+        });
+      }
+    }
+  });
+
   test('cells that are not finite are dropped', () => {
     const left = sparseMatrixFromEntries(1, 1, Int32Array.of(0), Int32Array.of(0), Float32Array.of(1));
     const right = sparseMatrixFromEntries(

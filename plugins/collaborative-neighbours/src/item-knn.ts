@@ -16,18 +16,19 @@ export async function fitItemKnn(context: NeighboursFit<ItemKnnOptions>): Promis
   const { options, signal } = context;
   const { matrix, itemUsers } = interactionsOf(context);
   context.progress(0.1, 'interactions');
-  const sums = rowSums(matrix);
-  const weighted = mapValues(matrix, (value, user) => value * (sums[user] as number) ** -options.userWeight);
+  const userFactors = rowSums(matrix).map((sum) => sum ** -options.userWeight);
+  const weighted = mapValues(matrix, (value, user) => value * (userFactors[user] as number));
   const diagonal = new Float64Array(matrix.columnCount);
   for (let entry = 0; entry < matrix.columnIndices.length; entry++) {
     const item = matrix.columnIndices[entry] as number;
     diagonal[item] = (diagonal[item] as number) + (matrix.values?.[entry] ?? 1) * (weighted.values?.[entry] ?? 1);
   }
-  const links = await sparseProductTopK(transposeSparseMatrix(matrix), weighted, options.neighbours, {
-    rowFactors: Float32Array.from(diagonal, (square) => (square + 1e-9) ** options.alpha),
-    columnFactors: Float32Array.from(diagonal, (square) => (square + 1e-9) ** (1 - options.alpha)),
+  // The product transposed: its rows are the proposed items.
+  const links = await sparseProductTopK(transposeSparseMatrix(weighted), matrix, options.neighbours, {
+    rowFactors: new Float32Array(diagonal.map((square) => (square + 1e-9) ** (1 - options.alpha))),
+    columnFactors: new Float32Array(diagonal.map((square) => (square + 1e-9) ** options.alpha)),
     shrinkage: options.shrinkage,
-    keep: 'column',
+    transpose: true,
     compute: context.deps.compute,
     signal,
   });
