@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { closedLoop, openLoop, poissonTimes, quantileOf } from './arrivals.js';
+import { closedLoop, type LoadResult, openLoop, poissonTimes, quantileOf } from './arrivals.js';
 import type { GoalResult } from './goal.js';
 import { spreadOf, uniformSource } from './measure.js';
 import { answerLength, openModelPipeline } from './model-pipeline.js';
@@ -61,12 +61,20 @@ async function underHalfLoad(
 ): Promise<GoalResult> {
   await closedLoop(atOnce, seconds / 3, call);
   const rounds = quick ? 1 : 3;
-  const runs: { readonly capacity: number; readonly latenciesMs: readonly number[]; readonly mostAtOnce: number }[] = [];
+  const runs: (LoadResult & { readonly capacity: number; readonly busy: number; readonly closedMs: number; readonly openMs: number })[] =
+    [];
   let alone = 0;
   for (let round = 0; round < rounds; round++) {
+    const beforeClosed = process.cpuUsage();
+    const beganMs = performance.now();
     const capacity = await closedLoop(atOnce, seconds / 3, call);
+    const closedMs = cpuMsSince(beforeClosed) / ((capacity * (performance.now() - beganMs)) / 1000);
     const times = poissonTimes(capacity / 2, seconds, 100 + round);
-    runs.push({ capacity, ...(await openLoop(times, call)) });
+    const beforeOpen = process.cpuUsage();
+    const loop = performance.eventLoopUtilization();
+    const result = await openLoop(times, call);
+    const busy = performance.eventLoopUtilization(loop).utilization;
+    runs.push({ capacity, busy, closedMs, openMs: cpuMsSince(beforeOpen) / times.length, ...result });
     alone = 1000 / (await closedLoop(1, seconds / 6, call));
   }
   const p99 = spreadOf(runs.map((run) => quantileOf(run.latenciesMs, 0.99)));
@@ -79,6 +87,13 @@ async function underHalfLoad(
     unit: 'ms',
     bound: { atMost: boundMs },
     limit: { name: 'one request at a time, mean', value: alone, unit: 'ms' },
-    note: `Poisson arrivals, ${(middle.capacity / 2).toFixed(0)} a second (${middle.capacity.toFixed(0)} with ${atOnce} always under way); ${middle.latenciesMs.length.toLocaleString('en-GB')} requests, each timed from the moment it was due: median ${show(0.5)}, 90 % ${show(0.9)}, 99.9 % ${show(0.999)}, longest ${show(1)} ms; at most ${middle.mostAtOnce} at once${rounds > 1 ? `; 99 % of the ${rounds} runs ${p99.lowest.toFixed(1)} to ${p99.highest.toFixed(1)} ms` : ''}`,
+    // A request costs more when it comes alone than when eight keep the caches warm: half of the capacity is then more than half a load.
+    note: `Poisson arrivals, ${(middle.capacity / 2).toFixed(0)} a second (${middle.capacity.toFixed(0)} with ${atOnce} always under way); ${middle.latenciesMs.length.toLocaleString('en-GB')} requests, each timed from the moment it was due: median ${show(0.5)}, 90 % ${show(0.9)}, 99.9 % ${show(0.999)}, longest ${show(1)} ms; at most ${middle.mostAtOnce} at once; a request costs ${middle.openMs.toFixed(1)} ms CPU, ${middle.closedMs.toFixed(1)} with ${atOnce} under way, and the event loop is busy ${(100 * middle.busy).toFixed(0)} % of the time${rounds > 1 ? `; 99 % of the ${rounds} runs ${p99.lowest.toFixed(1)} to ${p99.highest.toFixed(1)} ms` : ''}`,
   };
+}
+
+/** Milliseconds of CPU that all threads of this process have used since. */
+function cpuMsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
 }

@@ -61,7 +61,7 @@ export async function benchModelRequests({ quick }: SuiteOptions): Promise<GoalR
           value: microseconds('byHand'),
           unit: 'µs CPU',
         },
-        note: `network ${networkWidths.join(' → ')}; the run alone ${microseconds('run').toFixed(0)} µs; a request ${microseconds('framework').toFixed(0)} µs CPU, ${times.framework.wallMs.median.toFixed(2)} ms on the clock, of which the event loop is free while the worker computes, against ${times.byHand.wallMs.median.toFixed(2)} ms by hand, which hold it; fifty columns of numbers are gathered candidate by candidate; the same ten items. Bound: 100 µs, or a tenth of a scorer above 1 ms`,
+        note: `network ${networkWidths.join(' → ')}; the run alone ${microseconds('run').toFixed(0)} µs; a request ${microseconds('framework').toFixed(0)} µs CPU, ${times.framework.wallMs.median.toFixed(2)} ms on the clock, of which the event loop is free while the worker computes, against ${times.byHand.wallMs.median.toFixed(2)} ms by hand, which hold it; the same ten items. Bound: 100 µs, or a tenth of a scorer above 1 ms`,
       },
     ];
   } finally {
