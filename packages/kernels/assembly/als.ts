@@ -1,6 +1,7 @@
 // Alternating least squares. A row's system (G + reg I + sum of weight * y y^T) x = sum of target * y is solved in a basis
 // in which G + reg I is diagonal (`alsBasis`), so that a step of the conjugate gradients costs two passes over the row's
-// entries and nothing of the order width^2, and is preconditioned by everything that rows share.
+// entries and nothing of the order width^2, and is preconditioned by everything that rows share. Solutions stay in that
+// basis: the next half's Gram matrix and basis are worked out there, so that no half pays for the way back.
 
 import { solveDirectly, sumFour } from './als-direct';
 import { sumLanes } from './dense';

@@ -217,8 +217,9 @@ function multiplyStrip(square: usize, strip: usize, padded: i32, product: usize)
 }
 
 /**
- * Tiles of the lower triangle, in blocks of columns whose packed strips stay in the first-level
- * cache. Tiles on the diagonal also write above it, where nothing is read.
+ * Tiles of the lower triangle, eight rows from left to right: the matrix, which no cache holds, is walked along few lines
+ * that the processor fetches ahead, and the packed strips are read in order. Tiles on the diagonal also write above it,
+ * where nothing is read.
  */
 export function rankUpdate(
   matrix: usize,
@@ -235,18 +236,14 @@ export function rankUpdate(
   const padded = paddedOrder(order);
   const bytes = <usize>stride << 2;
   const stripBytes = <usize>padded << 5;
-  for (let blockBegin = columnBegin; blockBegin < rowEnd; blockBegin += 32) {
-    let row = max(rowBegin, blockBegin);
-    for (; row < rowEnd; row += 8) {
-      const left = product + (<usize>row >> 3) * stripBytes;
-      const blockEnd = min(blockBegin + 32, row + 8);
-      for (let column = blockBegin; column < blockEnd; column += 8) {
-        if (column >= skipBegin && column < skipEnd) continue;
-        const right = packed + (<usize>column >> 3) * stripBytes;
-        const tile = matrix + <usize>row * bytes + (<usize>column << 2);
-        multiplyTile(left, right, padded, tile, bytes, true);
-        multiplyTile(left + 16, right, padded, tile + (bytes << 2), bytes, true);
-      }
+  for (let row = rowBegin; row < rowEnd; row += 8) {
+    const left = product + (<usize>row >> 3) * stripBytes;
+    for (let column = columnBegin; column <= row; column += 8) {
+      if (column >= skipBegin && column < skipEnd) continue;
+      const right = packed + (<usize>column >> 3) * stripBytes;
+      const tile = matrix + <usize>row * bytes + (<usize>column << 2);
+      multiplyTile(left, right, padded, tile, bytes, true);
+      multiplyTile(left + 16, right, padded, tile + (bytes << 2), bytes, true);
     }
   }
   return rowEnd - rowBegin;
