@@ -77,7 +77,7 @@ export async function openWorkspace(source: ConfigSource, host: HostOptions = {}
     const result = planPipeline(loaded, {
       plugin: (id) =>
         known.get(id)?.definition ?? failures.get(id) ?? recloomError('RECLOOM_CFG_UNKNOWN_PLUGIN', { plugin: id, tried: id }),
-      pluginIds: [...known.keys(), ...loader.installed()],
+      pluginIds: () => [...known.keys(), ...loader.installed()],
       tokens,
       broken,
       ...(fields === undefined ? {} : { fields }),

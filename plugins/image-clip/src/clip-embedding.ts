@@ -175,12 +175,12 @@ export class ClipEmbedding implements FeatureExtractor, ModelBacked {
 
   async extract(batch: ExtractBatch, out: FeatureBlock): Promise<void> {
     throwIfAborted(batch.signal);
-    // A signal of its own: many pictures at once listen to it, of which Node would warn on the host's.
-    const signal = AbortSignal.any([batch.signal]);
-    setMaxListeners(0, signal);
+    // Many pictures listen at once. Not a signal of `AbortSignal.any`: what refers to it weakly only a full garbage collection clears,
+    // so every search would leave its objects behind until then.
+    setMaxListeners(0, batch.signal);
     try {
-      if (batch.scope === 'query') await this.#extractQueries({ ...batch, signal }, out);
-      else await this.#extractItems({ ...batch, signal }, out);
+      if (batch.scope === 'query') await this.#extractQueries(batch, out);
+      else await this.#extractItems(batch, out);
     } catch (error) {
       throwIfAborted(batch.signal);
       throw error;

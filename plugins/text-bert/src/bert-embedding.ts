@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
@@ -210,6 +211,9 @@ export class BertEmbedding implements FeatureExtractor, ModelBacked {
   }
 
   #encodeQueries(texts: readonly string[], signal: AbortSignal): Promise<(Float32Array | undefined)[]> {
+    // Many queries listen at once. Not a signal of `AbortSignal.any` for each: what refers to it weakly only a full garbage collection
+    // clears, so every search would leave its objects behind until then.
+    setMaxListeners(0, signal);
     return Promise.all(
       texts.map((text) =>
         this.#queries.get(text, signal, async (shared) => (await this.#encoder.encode([text], shared, this.#onNotFinite))[0]),

@@ -1,7 +1,9 @@
+import { setMaxListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { QueryCache } from './query-cache.js';
 
 const never = new AbortController().signal;
+setMaxListeners(0, never);
 
 describe('the query cache', () => {
   it('computes a key once for all who ask at the same time, and keeps the most recently used', async () => {

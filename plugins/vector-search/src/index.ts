@@ -24,7 +24,7 @@ export const nearest = defineComponent({
   stateVersion: 1,
   async create(context) {
     const { Nearest } = await import('./nearest.js');
-    return new Nearest(context.options, context.inputs.vectors, context.items, context.deps.compute);
+    return Nearest.open(context.options, context.inputs.vectors, context.items, context.deps.compute, context.signal);
   },
 });
 

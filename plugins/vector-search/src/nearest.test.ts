@@ -18,10 +18,10 @@ import { VectorSpace } from './vector-space.js';
 const day = 86_400_000;
 const signal = new AbortController().signal;
 
-function open(features: readonly FeatureMatrix[], options: Partial<NearestOptions> = {}): Nearest {
+async function open(features: readonly FeatureMatrix[], options: Partial<NearestOptions> = {}): Promise<Nearest> {
   const rowCount = Math.max(...features.map((feature) => feature.rowCount));
   const items = tableFrom(Array.from({ length: rowCount }, (_, row) => `item${row}`));
-  return new Nearest(nearestOptions.parse(options), features, items, singleThreadCompute());
+  return Nearest.open(nearestOptions.parse(options), features, items, singleThreadCompute(), signal);
 }
 
 async function find(
@@ -54,43 +54,43 @@ const compass = featureMatrix('text', 2, [2, 0, 0.5, half, 0, 3, -1, 0, 9, 9], [
 
 describe('near to an item', () => {
   it('gives cosines, best first, without the item itself and without items that lack the feature', async () => {
-    const search = open([compass], { minimumSimilarity: -1 });
+    const search = await open([compass], { minimumSimilarity: -1 });
     const { rows, scores } = await find(search, { items: [0] });
     expect(rows).toEqual([1, 2, 3]);
     close(scores, [0.5, 0, -1]);
   });
 
   it('drops what is less similar than told', async () => {
-    expect((await find(open([compass]), { items: [0] })).rows).toEqual([1, 2]);
-    expect((await find(open([compass], { minimumSimilarity: 0.3 }), { items: [0] })).rows).toEqual([1]);
+    expect((await find(await open([compass]), { items: [0] })).rows).toEqual([1, 2]);
+    expect((await find(await open([compass], { minimumSimilarity: 0.3 }), { items: [0] })).rows).toEqual([1]);
   });
 
   it('breaks ties by ascending row and cuts at the limit', async () => {
-    const search = open([featureMatrix('text', 2, [1, 0, 2, 0, 3, 0, 4, 0])]);
+    const search = await open([featureMatrix('text', 2, [1, 0, 2, 0, 3, 0, 4, 0])]);
     expect((await find(search, { items: [2] }, 2)).rows).toEqual([0, 1]);
   });
 
   it('searches only what the mask allows, and fills the limit from it', async () => {
-    expect((await find(open([compass]), { items: [0] }, 1, Uint8Array.of(1, 0, 1, 1, 1))).rows).toEqual([2]);
+    expect((await find(await open([compass]), { items: [0] }, 1, Uint8Array.of(1, 0, 1, 1, 1))).rows).toEqual([2]);
     // A mask that is shorter than the catalogue allows nothing beyond its end.
-    expect((await find(open([compass]), { items: [0] }, 5, Uint8Array.of(1, 1))).rows).toEqual([1]);
+    expect((await find(await open([compass]), { items: [0] }, 5, Uint8Array.of(1, 1))).rows).toEqual([1]);
   });
 
   it('combines several items as told, and proposes none of them', async () => {
     // Items 0 (0°) and 2 (90°): item 1 at 60° has cosines .5 and .866; item 3 has -1 and 0.
     const parts = { items: [0, 2] };
-    close((await find(open([compass], { profile: 'max' }), parts)).scores, [half, 0]);
+    close((await find(await open([compass], { profile: 'max' }), parts)).scores, [half, 0]);
     // (( .5^8 + .8660254^8 ) / 2 )^(1 / 8), by a pocket calculator .79520.
-    close((await find(open([compass]), parts)).scores, [((0.5 ** 8 + half ** 8) / 2) ** (1 / 8), 0]);
+    close((await find(await open([compass]), parts)).scores, [((0.5 ** 8 + half ** 8) / 2) ** (1 / 8), 0]);
     expect(((0.5 ** 8 + half ** 8) / 2) ** (1 / 8)).toBeCloseTo(0.7952, 3);
     // The mean points to 45°: cos 15° = .9659.
-    close((await find(open([compass], { profile: 'mean' }), parts)).scores, [0.9659258]);
+    close((await find(await open([compass], { profile: 'mean' }), parts)).scores, [0.9659258]);
   });
 
   it('has nothing to say about an item without the feature, nor about unknown ones', async () => {
     for (const items of [[4], [99], [-1]]) {
-      expect((await find(open([compass]), { items })).rows).toEqual([]);
-      expect(await scoresOf(open([compass]), { items }, [0, 1])).toEqual([0, 0]);
+      expect((await find(await open([compass]), { items })).rows).toEqual([]);
+      expect(await scoresOf(await open([compass]), { items }, [0, 1])).toEqual([0, 0]);
     }
   });
 });
@@ -98,14 +98,14 @@ describe('near to an item', () => {
 describe('near to a query', () => {
   it('takes the query before the items before the profile, or what it is told', async () => {
     const parts: RequestParts = { text: 'up', queryVectors: { text: [0, 7] }, items: [3], history: [{ item: 0 }] };
-    expect((await find(open([compass]), parts)).rows[0]).toBe(2);
-    expect((await find(open([compass], { mode: 'item', minimumSimilarity: -1 }), parts)).rows).toEqual([2, 1, 0]);
-    expect((await find(open([compass], { mode: 'profile' }), parts)).rows).toEqual([1, 2]);
-    expect((await find(open([compass], { mode: 'query' }), { items: [0] })).rows).toEqual([]);
+    expect((await find(await open([compass]), parts)).rows[0]).toBe(2);
+    expect((await find(await open([compass], { mode: 'item', minimumSimilarity: -1 }), parts)).rows).toEqual([2, 1, 0]);
+    expect((await find(await open([compass], { mode: 'profile' }), parts)).rows).toEqual([1, 2]);
+    expect((await find(await open([compass], { mode: 'query' }), { items: [0] })).rows).toEqual([]);
   });
 
   it('does not answer a search it cannot encode with what the person liked before', async () => {
-    expect((await find(open([compass]), { text: 'up', history: [{ item: 0 }] })).rows).toEqual([]);
+    expect((await find(await open([compass]), { text: 'up', history: [{ item: 0 }] })).rows).toEqual([]);
   });
 
   it('passes over a query vector of another width or without a direction', async () => {
@@ -115,7 +115,7 @@ describe('near to a query', () => {
       [Number.NaN, 1],
       [Number.POSITIVE_INFINITY, 1],
     ]) {
-      expect((await find(open([compass]), { text: 'up', queryVectors: { text: vector } })).rows).toEqual([]);
+      expect((await find(await open([compass]), { text: 'up', queryVectors: { text: vector } })).rows).toEqual([]);
     }
   });
 });
@@ -129,10 +129,10 @@ describe('near to a profile', () => {
       { item: 0, timeMs: now - 30 * day, weight: Math.E },
       { item: 2, timeMs: now, weight: 1 },
     ];
-    const mean = open([compass], { profile: 'mean' });
+    const mean = await open([compass], { profile: 'mean' });
     close((await find(mean, { history })).scores, [0.9659258]);
     // Without recency the older one is e times heavier: atan(1 / e) = 20.197°, and cos(60° - 20.197°) = .76823.
-    close((await find(open([compass], { profile: 'mean', recencyDays: 0 }), { history })).scores, [0.76823], 4);
+    close((await find(await open([compass], { profile: 'mean', recencyDays: 0 }), { history })).scores, [0.76823], 4);
   });
 
   it('fades against the newest event, so that an old history counts as much as a new one', async () => {
@@ -140,8 +140,8 @@ describe('near to a profile', () => {
       { item: 0, timeMs: 0 },
       { item: 2, timeMs: day },
     ];
-    const old = await find(open([compass]), { history, asOfMs: 1e6 * day });
-    expect(old).toEqual(await find(open([compass]), { history, asOfMs: day }));
+    const old = await find(await open([compass]), { history, asOfMs: 1e6 * day });
+    expect(old).toEqual(await find(await open([compass]), { history, asOfMs: day }));
     expect(old.rows).toEqual([1, 3]);
   });
 
@@ -151,13 +151,13 @@ describe('near to a profile', () => {
       { item: 0, timeMs: 2 },
       { item: 0, timeMs: 3 },
     ];
-    close((await find(open([compass], { historyItems: 1 }), { history })).scores, [0.5, 0]);
+    close((await find(await open([compass], { historyItems: 1 }), { history })).scores, [0.5, 0]);
   });
 
   it('has nothing to say without a history, or when it is not granted', async () => {
-    expect((await find(open([compass]), {})).rows).toEqual([]);
-    expect((await find(open([compass]), { history: [{ item: 0 }], grants: ['item', 'query'] })).rows).toEqual([]);
-    expect((await find(open([compass]), { history: [{ item: 4 }] })).rows).toEqual([]);
+    expect((await find(await open([compass]), {})).rows).toEqual([]);
+    expect((await find(await open([compass]), { history: [{ item: 0 }], grants: ['item', 'query'] })).rows).toEqual([]);
+    expect((await find(await open([compass]), { history: [{ item: 4 }] })).rows).toEqual([]);
   });
 });
 
@@ -167,7 +167,7 @@ describe('a mix of features', () => {
   const weights = { text: 0.7, image: 0.3 };
 
   it('weighs cosines, and renormalises over the features both have', async () => {
-    const search = open([compass, image], { weights, minimumSimilarity: -1 });
+    const search = await open([compass, image], { weights, minimumSimilarity: -1 });
     const { rows, scores } = await find(search, { items: [0] });
     // Row 4 has only the image: cosine sqrt(.5). Row 1: .7 * .5 + .3 * 0. Rows 2 and 3 only the text: 0 and -1.
     expect(rows).toEqual([4, 1, 2, 3]);
@@ -176,26 +176,24 @@ describe('a mix of features', () => {
   });
 
   it('compares a query of one modality by that one alone', async () => {
-    const search = open([compass, image], { weights });
+    const search = await open([compass, image], { weights });
     const { rows, scores } = await find(search, { text: 'x', queryVectors: { text: [1, 0] } });
     expect(rows).toEqual([0, 1, 2]);
     close(scores, [1, 0.5, 0]);
   });
 
   it('does not compare items without a common feature', async () => {
-    expect((await find(open([compass, image], { minimumSimilarity: -1 }), { items: [4] })).rows).toEqual([0, 1]);
-    expect(await scoresOf(open([compass, image]), { items: [4] }, [2])).toEqual([0]);
+    expect((await find(await open([compass, image], { minimumSimilarity: -1 }), { items: [4] })).rows).toEqual([0, 1]);
+    expect(await scoresOf(await open([compass, image]), { items: [4] }, [2])).toEqual([0]);
   });
 
   it('leaves out a feature of weight 0, and refuses weights that do not fit', async () => {
-    expect((await find(open([compass, image], { weights: { image: 0 } }), { items: [0] })).rows).toEqual([1, 2]);
+    expect((await find(await open([compass, image], { weights: { image: 0 } }), { items: [0] })).rows).toEqual([1, 2]);
     for (const wrong of [{ txt: 1 }, { text: 0, image: 0 }]) {
-      expect(() => open([compass, image], { weights: wrong as never })).toThrow(
-        expect.objectContaining({ code: 'VECTOR_SEARCH_FEATURES' }),
-      );
+      await expect(open([compass, image], { weights: wrong as never })).rejects.toMatchObject({ code: 'VECTOR_SEARCH_FEATURES' });
     }
     const nine = Array.from({ length: 9 }, (_, place) => featureMatrix(`f${place}`, 1, [1]));
-    expect(() => open(nine)).toThrow(expect.objectContaining({ code: 'VECTOR_SEARCH_FEATURES' }));
+    await expect(open(nine)).rejects.toMatchObject({ code: 'VECTOR_SEARCH_FEATURES' });
   });
 });
 
@@ -252,7 +250,7 @@ describe('against comparing one by one in double precision', () => {
           return (all.reduce((sum, value) => sum + Math.max(0, value) ** 8, 0) / points.length) ** (1 / 8);
         };
         fc.pre(profile !== 'mean' || !nearlyCancels(points));
-        const search = open(
+        const search = await open(
           [
             featureMatrix(
               'text',
@@ -324,11 +322,11 @@ describe('against comparing one by one in double precision', () => {
         .sort((a, b) => b.score - a.score || a.row - b.row)
         .slice(0, limit)
         .map(({ row }) => row);
-    const one = await find(open([feature]), { items: [17] }, 50);
+    const one = await find(await open([feature]), { items: [17] }, 50);
     expect(one.rows).toEqual(best((row) => cosine(17, row), [17], 50));
     // 600 anchors × 9000 × 24 is above the limit for comparing all with all.
     const anchors = Array.from({ length: 600 }, (_, place) => place * 3);
-    const many = await find(open([feature], { profile: 'max' }), { items: anchors }, 20);
+    const many = await find(await open([feature], { profile: 'max' }), { items: anchors }, 20);
     const excluded = new Set(anchors);
     const truth = Array.from({ length: rowCount }, (_, row) => row)
       .filter((row) => !excluded.has(row))
@@ -381,13 +379,42 @@ describe('items that come and change later', () => {
     };
   }
 
+  it('is filled in several turns of the event loop, as a whole would be, with rows that come meanwhile; an abort ends it', async () => {
+    const width = 400;
+    const vectors = (count: number): number[][] =>
+      Array.from({ length: count }, (_, row) => Array.from({ length: width }, (__, column) => ((row * 31 + column * 17) % 23) - 11));
+    const feature = live(width, vectors(700));
+    const whole = new VectorSpace(createKernels(), [feature.matrix], {});
+    const filled = new VectorSpace(createKernels(), [feature.matrix], {});
+    let turns = 0;
+    const counting = setInterval(() => turns++, 0);
+    const immediately = (): void => {
+      turns++;
+      if (filled.rowCount < 700) setImmediate(immediately);
+    };
+    setImmediate(immediately);
+    const filling = filled.fill(signal);
+    feature.set(3, vectors(9)[8] as number[]);
+    feature.set(700, vectors(2)[1] as number[]);
+    await filling;
+    clearInterval(counting);
+    expect(turns).toBeGreaterThan(2);
+    whole.synchronise();
+    expect(filled.rowCount).toBe(701);
+    for (const row of [0, 3, 163, 164, 699, 700]) expect(filled.pointOf(row)).toEqual(whole.pointOf(row));
+    const controller = new AbortController();
+    const ended = new VectorSpace(createKernels(), [feature.matrix], {}).fill(controller.signal);
+    controller.abort(new Error('enough'));
+    await expect(ended).rejects.toThrow('enough');
+  });
+
   it('sees new, changed and withdrawn vectors at the next request', async () => {
     const feature = live(2, [
       [1, 0],
       [0, 1],
       [1, 1],
     ]);
-    const search = open([feature.matrix]);
+    const search = await open([feature.matrix]);
     expect((await find(search, { items: [0] })).rows).toEqual([2, 1]);
     feature.set(4, [1, 0.1]);
     expect((await find(search, { items: [0] })).rows).toEqual([4, 2, 1]);
@@ -407,12 +434,12 @@ describe('items that come and change later', () => {
         fc.array(fc.tuple(fc.nat(8), vector, fc.boolean()), { maxLength: 8 }),
         async (before, changes) => {
           const feature = live(2, before);
-          const search = open([feature.matrix], { minimumSimilarity: -1 });
+          const search = await open([feature.matrix], { minimumSimilarity: -1 });
           for (const [row, changed, ask] of changes) {
             feature.set(row, changed);
             if (ask) await find(search, { items: [0] });
           }
-          const fresh = open([feature.matrix], { minimumSimilarity: -1 });
+          const fresh = await open([feature.matrix], { minimumSimilarity: -1 });
           for (let row = 0; row < feature.matrix.rowCount; row++) {
             expect(await find(search, { items: [row] })).toEqual(await find(fresh, { items: [row] }));
           }
@@ -427,7 +454,7 @@ describe('items that come and change later', () => {
 
 describe('batches, reasons, memory', () => {
   it('answers a batch as it answers one request at a time', async () => {
-    const search = open([compass]);
+    const search = await open([compass]);
     const requests: RequestParts[] = [
       { items: [0] },
       {},
@@ -444,8 +471,8 @@ describe('batches, reasons, memory', () => {
     }
   });
 
-  it('names the item it was near to, or the search', () => {
-    const search = open([compass]);
+  it('names the item it was near to, or the search', async () => {
+    const search = await open([compass]);
     const reasonOf = (parts: RequestParts, row: number) => search.reasons(requestView(parts), Int32Array.of(row))[0];
     expect(reasonOf({ items: [0, 2] }, 1)).toMatchObject({ code: 'similar-to-item', text: 'Similar to {item}', items: [2, 0] });
     expect(reasonOf({ history: [{ item: 2 }] }, 1)).toMatchObject({ code: 'similar-to-history', items: [2] });

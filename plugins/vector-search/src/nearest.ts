@@ -48,12 +48,32 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
   readonly #items: Table;
   readonly #space: VectorSpace;
 
-  /** @throws VECTOR_SEARCH_FEATURES when the weights do not fit the features. */
-  constructor(options: NearestOptions, features: readonly FeatureMatrix[], items: Table, compute: Compute) {
+  private constructor(options: NearestOptions, items: Table, space: VectorSpace) {
     this.#options = options;
     this.#items = items;
-    this.#space = new VectorSpace(kernelsOf(compute), features, options.weights);
-    this.#space.synchronise();
+    this.#space = space;
+  }
+
+  /**
+   * Copies the vectors of all items to where they are compared; other work of the host gets its turns in between.
+   *
+   * @throws VECTOR_SEARCH_FEATURES when the weights do not fit the features, and the signal's reason
+   */
+  static async open(
+    options: NearestOptions,
+    features: readonly FeatureMatrix[],
+    items: Table,
+    compute: Compute,
+    signal: AbortSignal,
+  ): Promise<Nearest> {
+    const space = new VectorSpace(kernelsOf(compute), features, options.weights);
+    try {
+      await space.fill(signal);
+    } catch (error) {
+      space.dispose();
+      throw error;
+    }
+    return new Nearest(options, items, space);
   }
 
   propose(batch: RequestBatch, limit: number): Proposals | Promise<Proposals> {

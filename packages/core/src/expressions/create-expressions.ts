@@ -24,7 +24,9 @@ const mostKept = 256;
  * the same. `rank`, `zscore` and `minmax` compare a candidate with the others of its request (see `normalisers.ts`).
  */
 export function createExpressions(schema: ExpressionSchema): PipelineExpressions {
-  const environment = new CelEnvironment(schema);
+  // Made with the first expression: it takes milliseconds, and many pipelines have none.
+  let made: CelEnvironment | undefined;
+  const environment = (): CelEnvironment => (made ??= new CelEnvironment(schema));
   const pool = new BufferPool();
   const undecided = new Map<string, { readonly text: string; readonly result: 'number' | 'boolean'; readonly owners: Set<string> }>();
   const noteOwner = (key: string): void => {
@@ -43,7 +45,7 @@ export function createExpressions(schema: ExpressionSchema): PipelineExpressions
         noteOwner(key);
         return known;
       }
-      const { expression, decided } = compileText(text, result, schema, environment, pool);
+      const { expression, decided } = compileText(text, result, schema, environment(), pool);
       if (!decided) undecided.set(key, { text, result, owners: new Set() });
       noteOwner(key);
       compiled.set(key, expression);
@@ -54,7 +56,7 @@ export function createExpressions(schema: ExpressionSchema): PipelineExpressions
       const problems: UndecidedProblem[] = [];
       for (const { text, result, owners } of undecided.values()) {
         try {
-          compileText(text, result, schema, environment, pool);
+          compileText(text, result, schema, environment(), pool);
         } catch (error) {
           problems.push({ error: error as RecloomError, owners: [...owners] });
         }

@@ -16,8 +16,10 @@ export class Deadline {
   readonly #outer: AbortSignal | undefined;
   #controller: AbortController | undefined;
   #onAbort: (() => void) | undefined;
-  /** True once a component was waited for: only then can one be left behind that must be told. */
+  /** True once a component was waited for: it may have left listeners on the signal. */
   #waited = false;
+  /** Components that were waited for and have not ended. */
+  #atWork = 0;
   readonly #spare: AbortController[];
 
   /** `spare` holds controllers that were never aborted, to be used again. */
@@ -62,6 +64,11 @@ export class Deadline {
   /** Waits for a component, at most until the deadline or `limitMs`. @throws RECLOOM_RUN_TIMEOUT, RECLOOM_RUN_ABORTED */
   async wait<Value>(pending: PromiseLike<Value>, name: string, limitMs: number | undefined): Promise<Value> {
     this.#waited = true;
+    this.#atWork++;
+    const ended = (): void => {
+      this.#atWork--;
+    };
+    pending.then(ended, ended);
     const remaining = Math.min(this.remainingMs(), limitMs ?? Number.POSITIVE_INFINITY);
     if (remaining === Number.POSITIVE_INFINITY && this.#outer === undefined) return pending;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -88,11 +95,16 @@ export class Deadline {
     }
   }
 
-  /** Ends the request: components still at work learn that nobody waits. */
-  close(): void {
+  /**
+   * Ends the request: components still at work learn that nobody waits.
+   *
+   * @param answered every component that was asked had its say, or was given up after a wait; without it all are told
+   */
+  close(answered: boolean): void {
     if (this.#onAbort !== undefined) this.#outer?.removeEventListener('abort', this.#onAbort);
     if (this.#controller === undefined) return;
-    if (!this.#waited && this.#outer === undefined) this.#spare.push(this.#controller);
-    else this.#controller.abort();
+    // An abort costs as much as a whole stage: it makes an error with its stack, and an event.
+    if (!answered || this.#atWork > 0) this.#controller.abort();
+    else if (!this.#waited && this.#outer === undefined) this.#spare.push(this.#controller);
   }
 }

@@ -83,7 +83,7 @@ export interface PlanOptions {
   /** The plugin of an id, or why there is none. */
   readonly plugin: (id: string) => PluginDefinition | RecloomError;
   /** Ids that the plugins known so far have, for suggestions. */
-  readonly pluginIds: readonly string[];
+  readonly pluginIds: () => readonly string[];
   /** Ids of the tokens that will be there at assembly. */
   readonly tokens: ReadonlySet<string>;
   /** Names of components and surfaces whose problems were reported before: references to them are not reported again. */
@@ -228,7 +228,7 @@ class Planner {
     const componentId = slash < 0 ? '' : node.use.slice(slash + 1);
     const plugin = this.#options.plugin(pluginId);
     if (isRecloomError(plugin)) {
-      const suggestion = plugin.code === 'RECLOOM_CFG_UNKNOWN_PLUGIN' ? suggest(pluginId, this.#options.pluginIds) : undefined;
+      const suggestion = plugin.code === 'RECLOOM_CFG_UNKNOWN_PLUGIN' ? suggest(pluginId, this.#options.pluginIds()) : undefined;
       const error =
         suggestion === undefined
           ? plugin

@@ -27,6 +27,7 @@ export async function runBatch<Result>(
 ): Promise<readonly Result[]> {
   const deadline = new Deadline(engine.services.monotonic, options.timeoutMs, options.signal, engine.spareControllers);
   engine.enter();
+  let answered = false;
   try {
     deadline.throwIfAborted();
     if (surface.gates.length === 0) grantUngated(engine, states);
@@ -39,10 +40,11 @@ export async function runBatch<Result>(
       // Not after a failure: a scorer that nobody waits for any more may still write into its columns.
       run.release();
     }
+    answered = true;
     return results;
   } finally {
     try {
-      deadline.close();
+      deadline.close(answered);
     } finally {
       engine.leave();
     }
