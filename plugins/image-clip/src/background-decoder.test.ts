@@ -1,6 +1,6 @@
 import { createInference } from '@recloom/inference';
 import { type Inference, recloomError } from '@recloom/plugin-api';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BackgroundDecoder, type DecoderLimits, type TakeMemory } from './background-decoder.js';
 import { parsePreprocessing } from './preprocessing.js';
 import { paint, running } from './test-clip.test-support.js';
@@ -22,13 +22,17 @@ const limits: DecoderLimits = {
 const shared: TakeMemory = (byteLength) => new SharedArrayBuffer(byteLength + 64);
 const own: TakeMemory = (byteLength) => new ArrayBuffer(byteLength + 64);
 
-const orange = await paint(16, 8, () => [255, 102, 0])
-  .png()
-  .toBuffer();
+let orange = Buffer.alloc(0);
 /** Grain that no codec can compress away: more bytes than a message copies. */
-const large = await paint(300, 300, (x, y) => [(x * 7919 + y * 104_729) % 251, (x * x + y) % 241, (x + y * y) % 239])
-  .png()
-  .toBuffer();
+let large = Buffer.alloc(0);
+beforeAll(async () => {
+  orange = await paint(16, 8, () => [255, 102, 0])
+    .png()
+    .toBuffer();
+  large = await paint(300, 300, (x, y) => [(x * 7919 + y * 104_729) % 251, (x * x + y) % 241, (x + y * y) % 239])
+    .png()
+    .toBuffer();
+});
 
 describe('a decoder in the background', () => {
   it.each([
