@@ -4,6 +4,7 @@ import { type ConfigNode, findNode, toPlain, withoutPath } from './located-node.
 import type { ProblemCollector } from './problems.js';
 import { suggest } from './suggest.js';
 import type { ConfigPath } from './types.js';
+import { meantIssues } from './union-issues.js';
 
 type Issue = z.core.$ZodIssue;
 
@@ -32,7 +33,7 @@ export function checkShape(merged: ConfigNode, collector: ProblemCollector): Sha
     const result = configSchema.safeParse(toPlain(root));
     if (result.success && wrong.length === 0) return { written: result.data, broken };
     let usable = true;
-    for (const issue of flatten(result.error?.issues ?? [])) {
+    for (const issue of meantIssues(result.error?.issues ?? [])) {
       // Problems are told of the whole document only: of what is left after that, paths and places differ.
       const parts = report(issue, root, round === 0 ? collector : undefined);
       if (parts === undefined) usable = false;
@@ -86,19 +87,6 @@ function report(issue: Issue, root: ConfigNode, collector: ProblemCollector | un
 }
 
 const requiredKeys: readonly string[] = ['format', 'name', 'data', 'components', 'surfaces'];
-
-/** Of a union, the issues of the branch that was meant: the one whose outermost type fits what is written. */
-function flatten(issues: readonly Issue[]): readonly Issue[] {
-  return issues.flatMap((issue): readonly Issue[] => {
-    if (issue.code !== 'invalid_union') return [issue];
-    const branches = issue.errors as unknown as readonly (readonly Issue[])[];
-    const meant = branches.find((branch) =>
-      branch.every((inner) => inner.path.length > 0 || (inner.code !== 'invalid_type' && inner.code !== 'invalid_value')),
-    );
-    if (meant === undefined) return [issue];
-    return flatten(meant.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }) as Issue));
-  });
-}
 
 const typeWords: Readonly<Record<string, string>> = {
   string: 'a text',

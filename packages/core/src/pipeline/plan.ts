@@ -14,6 +14,7 @@ import {
 import { hashOf } from '../canonical-json.js';
 import { suggest } from '../config/suggest.js';
 import type { ComponentNode, ConfigPath, LoadedConfig, OnError, SourceUse, StageUse, SurfaceConfig, SurfaceNeed } from '../config/types.js';
+import { meantIssues } from '../config/union-issues.js';
 import { featureInputs } from './extraction.js';
 
 /** One `in:` entry after the names in it were resolved. */
@@ -293,7 +294,7 @@ class Planner {
       return undefined;
     }
     if (result.issues === undefined) return result.value;
-    for (const issue of result.issues) this.#reportIssue(issue, name, node, definition, path);
+    for (const issue of meantIssues(result.issues)) this.#reportIssue(issue, name, node, definition, path);
     return undefined;
   }
 
@@ -320,16 +321,13 @@ class Planner {
       }
       return;
     }
-    const missing = /received undefined/.test(issue.message);
+    const written = valueAt(node.with, issuePath);
     const key = issuePath.join('.') || 'with';
-    if (missing) {
+    if (/received undefined/.test(issue.message) || (written === undefined && (issue as { code?: string }).code === 'invalid_union')) {
       this.#report('RECLOOM_CFG_MISSING_KEY', { key }, at, 'value', name, node.use);
       return;
     }
-    // Of a union a schema only says that nothing fitted.
-    const expected = issue.message === 'Invalid input' ? expectedWords(schemaAt(definition, issuePath)) : undefined;
-    const why = expected === undefined ? plainIssue(issue.message) : `expected ${expected}`;
-    this.#report('RECLOOM_CFG_TYPE', { key, why }, at, 'value', name, node.use);
+    this.#report('RECLOOM_CFG_TYPE', { key, why: explainIssue(issue, definition, issuePath, written) }, at, 'value', name, node.use);
   }
 
   #planInputs(name: string, node: ComponentNode, definition: ComponentDefinition, path: ConfigPath): PlannedNode['inputs'] {
@@ -556,9 +554,28 @@ function triedNames(pluginId: string): string {
   return `@recloom/plugin-${pluginId}, recloom-plugin-${pluginId}`;
 }
 
-/** The keys an option mapping allows at a path, from the component's JSON schema. */
+/** The keys an option mapping allows at a path, from the component's JSON schema: those of every form it may take. */
 function propertyNames(definition: ComponentDefinition, path: readonly (string | number)[]): readonly string[] {
-  return Object.keys((schemaAt(definition, path)?.['properties'] as Record<string, unknown> | undefined) ?? {});
+  let schemas = formsOf(definition.options['~standard'].jsonSchema.input({ target: 'draft-2020-12' }));
+  for (const part of path) {
+    schemas = schemas.flatMap((schema) => {
+      const properties = schema['properties'] as Readonly<Record<string, unknown>> | undefined;
+      const next =
+        typeof part === 'number'
+          ? schema['items']
+          : properties !== undefined && Object.hasOwn(properties, part)
+            ? properties[part]
+            : schema['additionalProperties'];
+      return typeof next === 'object' && next !== null ? formsOf(next as JsonSchema) : [];
+    });
+  }
+  return [...new Set(schemas.flatMap((schema) => Object.keys(schema['properties'] ?? {})))];
+}
+
+/** A schema, or the forms it is a choice of. */
+function formsOf(schema: JsonSchema): readonly JsonSchema[] {
+  const forms = (schema['anyOf'] ?? schema['oneOf']) as readonly JsonSchema[] | undefined;
+  return forms === undefined ? [schema] : forms.flatMap(formsOf);
 }
 
 /** The JSON schema of an option at a path, or undefined when the component's does not say. */
@@ -574,14 +591,39 @@ export function schemaAt(definition: ComponentDefinition, path: readonly (string
 
 type JsonSchema = Readonly<Record<string, unknown>>;
 
+/** What is wrong with an option. What is written is not quoted: it may have come from the environment. */
+function explainIssue(issue: SchemaIssue, definition: ComponentDefinition, path: readonly (string | number)[], written: unknown): string {
+  const { code, values } = issue as { readonly code?: string; readonly values?: unknown };
+  if (code === 'invalid_value' && Array.isArray(values) && values.length > 0) {
+    const words = values.map((value) => JSON.stringify(value) ?? String(value));
+    const near = typeof written === 'string' ? suggest(written, values.map(String)) : undefined;
+    return `expected ${listed(words)}${near === undefined ? '' : ` (did you mean "${near}"?)`}`;
+  }
+  // Of a union a schema only says that nothing fitted.
+  const expected = issue.message === 'Invalid input' ? expectedWords(schemaAt(definition, path)) : undefined;
+  return expected === undefined ? plainIssue(issue.message) : `expected ${expected}`;
+}
+
+function valueAt(value: unknown, path: readonly (string | number)[]): unknown {
+  let current = value;
+  for (const step of path) {
+    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, step)) return undefined;
+    current = (current as Record<string | number, unknown>)[step];
+  }
+  return current;
+}
+
+function listed(words: readonly string[]): string {
+  return words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
 /** What a schema takes, in words: `"cpu", "cuda" or a list of these`; undefined when it does not say. */
 function expectedWords(schema: JsonSchema | undefined): string | undefined {
   const branches = (schema?.['anyOf'] ?? schema?.['oneOf']) as readonly JsonSchema[] | undefined;
   if (branches === undefined) return undefined;
   const words = new Set<string>();
   for (const branch of branches) for (const word of branchWords(branch, words)) words.add(word);
-  const all = [...words];
-  return all.length < 2 ? all[0] : `${all.slice(0, -1).join(', ')} or ${all.at(-1)}`;
+  return words.size === 0 ? undefined : listed([...words]);
 }
 
 function branchWords(branch: JsonSchema, before: ReadonlySet<string>): readonly string[] {
