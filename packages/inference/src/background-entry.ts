@@ -1,6 +1,7 @@
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import type { BackgroundAnswer, BackgroundCall, BackgroundMessage } from './background-protocol.js';
 import { toPlainError } from './protocol.js';
+import { standBack } from './stand-back.js';
 
 type Work = Readonly<Record<string, unknown>>;
 
@@ -11,6 +12,7 @@ interface Opened {
 
 /** Opens modules and calls their functions, one message after the other unless they may overlap. */
 function start(port: MessagePort): void {
+  standBack();
   const opened = new Map<string, Opened>();
   const answered = async (call: number, work: () => unknown): Promise<BackgroundAnswer> => {
     try {
