@@ -5,6 +5,7 @@ import { exitCodes } from '../exit-codes.js';
 import { formatCountOf, formatDuration } from '../render/format.js';
 import { reportError } from '../report-error.js';
 import { type RequestOptions, requestOf, requestOptions } from '../request-options.js';
+import { checkSearchSurface } from '../search-surface.js';
 
 interface DevCommandOptions extends RequestOptions {
   readonly once?: boolean;
@@ -77,6 +78,7 @@ class DevSession {
       if (this.#pipeline === undefined) this.#pipeline = await openPipeline(this.#config, { ...hostOptions(io), signal: io.signal });
       else await this.#pipeline.reload();
       const request = requestOf(this.#call);
+      await checkSearchSurface(this.#pipeline, request, this.#config, io);
       const isSearch = request.text !== undefined || request.image !== undefined;
       const answer = isSearch ? await this.#pipeline.search(request) : await this.#pipeline.recommend(request);
       const changes = changesSince(this.#before, answer);

@@ -7,6 +7,7 @@ import { renderTable } from '../render/table.js';
 import { printable, wrap } from '../render/text.js';
 import { UsageError } from '../report-error.js';
 import { type RequestOptions, requestOf, requestOptions } from '../request-options.js';
+import { checkSearchSurface } from '../search-surface.js';
 
 interface ExplainCommandOptions extends RequestOptions {
   readonly target?: string;
@@ -40,7 +41,9 @@ export function registerExplain(program: Command, host: CommandHost): void {
       });
       try {
         const isSearch = surface === undefined && (text !== undefined || image !== undefined) && pipeline.surfaces.includes('search');
-        const trace = await pipeline.explain({ ...requestOf(call), ...(isSearch ? { surface: 'search' } : {}), target });
+        const request = requestOf(call);
+        await checkSearchSurface(pipeline, request, config, call.io);
+        const trace = await pipeline.explain({ ...request, ...(isSearch ? { surface: 'search' } : {}), target });
         if (call.json) {
           call.printJson(trace);
           return;

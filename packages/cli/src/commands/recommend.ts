@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { addCommand, type CommandCall, type CommandHost, hostOptions, takeOnlyConfig } from '../command.js';
 import { type RequestOptions, requestOf, requestOptions } from '../request-options.js';
+import { checkSearchSurface } from '../search-surface.js';
 
 /** `recloom recommend [config]`. */
 export function registerRecommend(program: Command, host: CommandHost): void {
@@ -31,6 +32,7 @@ export async function answer(call: CommandCall<RequestOptions>, config: string, 
   });
   try {
     const request = requestOf(call);
+    await checkSearchSurface(pipeline, request, config, call.io);
     const result = isSearch ? await pipeline.search(request) : await pipeline.recommend(request);
     if (call.json) {
       call.printJson({ ...result, warnings: [...pipeline.warnings, ...result.warnings] });

@@ -9,7 +9,8 @@ export function registerSearch(program: Command, host: CommandHost): void {
   addCommand<RequestOptions>(program, host, {
     usage: 'search [words...]',
     summary: 'search by words, by a picture, or by both',
-    detail: 'The first word is the config when it ends in .yaml, .yml or .json. The surface is `search` unless --surface names another.',
+    detail:
+      'The first word is the config when it ends in .yaml, .yml or .json. The surface is `search`, or the only one of a config when it needs text or a picture, unless --surface names another.',
     examples: [
       ['recloom search "something to keep my hands warm"', 'by meaning and by words'],
       ['recloom search shop.yaml lantern --filter "item.price < 5.0" --limit 5', 'under a condition'],
