@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { configSchema, namePattern, patternWords, reservedNames, type WrittenConfig } from './config-schema.js';
-import { type ConfigNode, findNode, toPlain, withoutPath } from './located-node.js';
+import { type ConfigNode, findNode, toPlain, withoutPath, withPath } from './located-node.js';
+import { readObject } from './object-document.js';
 import type { ProblemCollector } from './problems.js';
 import { suggest } from './suggest.js';
 import type { ConfigPath } from './types.js';
@@ -13,40 +14,60 @@ export interface ShapeResult {
   readonly written: WrittenConfig | undefined;
   /** Components and surfaces that exist in the file but were left out, wholly or in part, because of a problem. */
   readonly broken: ReadonlySet<string>;
+  /** Places whose missing part was stood in for, so that the rest could be looked at: what is wrong there says nothing. */
+  readonly stoodIn: readonly ConfigPath[];
 }
+
+/** What stands in for required parts of `tune:`, so that the mistakes in the others are found in the same run. */
+const standIns: Readonly<Record<string, { readonly node: ConfigNode; readonly about: readonly ConfigPath[] }>> = {
+  'tune.split': {
+    node: readObject({ kind: 'leave-last-out' }, '<object>').root,
+    about: [
+      ['tune', 'split'],
+      ['tune', 'confirm'],
+    ],
+  },
+  'tune.options': { node: readObject({}, '<object>').root, about: [['tune', 'options']] },
+};
 
 /** Rounds of "take the wrong parts out and look again"; each makes the tree smaller, two are the most seen. */
 const mostRounds = 8;
 
 /**
  * Checks the merged document against the shape of a config and adds every problem. What is wrong is taken out, so that the
- * rest can still be planned and its problems found in the same run.
+ * rest can still be planned and its problems found in the same run. With `incomplete`, a part of the config could not be read:
+ * what is missing may stand there and is no problem of its own.
  */
-export function checkShape(merged: ConfigNode, collector: ProblemCollector): ShapeResult {
+export function checkShape(merged: ConfigNode, collector: ProblemCollector, incomplete = false): ShapeResult {
   let root = merged;
+  const stoodIn: ConfigPath[] = [];
   const broken = new Set<string>();
   const wrong: ConfigPath[] = [];
   checkFormat(root, collector);
   checkNames(root, collector, wrong);
-  checkStages(root, collector, wrong);
+  checkStages(root, collector, wrong, incomplete);
   for (let round = 0; round < mostRounds; round++) {
     const result = configSchema.safeParse(toPlain(root));
-    if (result.success && wrong.length === 0) return { written: result.data, broken };
+    if (result.success && wrong.length === 0) return { written: result.data, broken, stoodIn };
     let usable = true;
     for (const issue of meantIssues(result.error?.issues ?? [])) {
       // Problems are told of the whole document only: of what is left after that, paths and places differ.
-      const parts = report(issue, root, round === 0 ? collector : undefined);
+      const parts = report(issue, root, round === 0 ? collector : undefined, incomplete);
       if (parts === undefined) usable = false;
       else wrong.push(...parts);
     }
     if (!usable) break;
     for (const path of wrong.sort(laterFirst)) {
       if (path.length >= 2 && (path[0] === 'components' || path[0] === 'surfaces')) broken.add(String(path[1]));
-      root = withoutPath(root, path);
+      const standIn = standIns[dotted(path)];
+      if (standIn !== undefined && !findNode(root, path).exact) {
+        root = withPath(root, path, standIn.node);
+        stoodIn.push(...standIn.about);
+      } else root = withoutPath(root, path);
     }
     wrong.length = 0;
   }
-  return { written: undefined, broken };
+  return { written: undefined, broken, stoodIn };
 }
 
 /** Later elements of a list and deeper paths first, so that taking one out does not move the others. */
@@ -62,7 +83,12 @@ function laterFirst(left: ConfigPath, right: ConfigPath): number {
 }
 
 /** Adds the problem an issue stands for; gives the paths to take out, or undefined when nothing can be done without it. */
-function report(issue: Issue, root: ConfigNode, collector: ProblemCollector | undefined): readonly ConfigPath[] | undefined {
+function report(
+  issue: Issue,
+  root: ConfigNode,
+  collector: ProblemCollector | undefined,
+  incomplete: boolean,
+): readonly ConfigPath[] | undefined {
   const path = issue.path.map((step) => (typeof step === 'symbol' ? String(step) : step));
   const key = dotted(path);
   if (issue.code === 'unrecognized_keys') {
@@ -77,7 +103,8 @@ function report(issue: Issue, root: ConfigNode, collector: ProblemCollector | un
   }
   const found = findNode(root, path);
   if (!found.exact) {
-    collector?.add('RECLOOM_CFG_MISSING_KEY', { key: key === 'format' ? 'format: "1.0"' : key }, path.slice(0, -1), 'key');
+    if (!incomplete) collector?.add('RECLOOM_CFG_MISSING_KEY', { key: key === 'format' ? 'format: "1.0"' : key }, path.slice(0, -1), 'key');
+    if (standIns[key] !== undefined) return [path];
     // Without its `use` a component is nothing; without name, data, components or surfaces the document is none.
     return path.length > 1 ? [path.slice(0, -1)] : undefined;
   }
@@ -176,7 +203,7 @@ function checkNames(root: ConfigNode, collector: ProblemCollector, wrong: Config
 }
 
 /** Rules that a schema of one value cannot say: privacy is never skipped, no component stands twice in a stage, sources exist. */
-function checkStages(root: ConfigNode, collector: ProblemCollector, wrong: ConfigPath[]): void {
+function checkStages(root: ConfigNode, collector: ProblemCollector, wrong: ConfigPath[], incomplete: boolean): void {
   const surfaces = findNode(root, ['surfaces']);
   if (!surfaces.exact || surfaces.node.kind !== 'mapping') return;
   for (const [surface, { node }] of surfaces.node.entries) {
@@ -186,7 +213,7 @@ function checkStages(root: ConfigNode, collector: ProblemCollector, wrong: Confi
       sources === undefined ||
       (sources.kind === 'list' && sources.items.length === 0) ||
       (sources.kind === 'mapping' && sources.entries.size === 0);
-    if (none) collector.add('RECLOOM_CFG_NO_SOURCES', { surface }, ['surfaces', surface], 'key');
+    if (none && !incomplete) collector.add('RECLOOM_CFG_NO_SOURCES', { surface }, ['surfaces', surface], 'key');
     for (const stage of ['sources', 'filters', 'features', 'scorers', 'privacy', 'effects']) {
       const list = node.entries.get(stage)?.node;
       if (list?.kind !== 'list') continue;

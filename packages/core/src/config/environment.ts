@@ -18,6 +18,8 @@ export interface EnvironmentUse {
 export interface Substituted {
   readonly root: ConfigNode;
   readonly uses: readonly EnvironmentUse[];
+  /** Places of values that name a variable which is not set. */
+  readonly unset: readonly ConfigPath[];
   readonly problems: readonly RecloomError[];
 }
 
@@ -29,6 +31,7 @@ export interface Substituted {
  */
 export function substituteEnvironment(root: ConfigNode, environment: NodeJS.ProcessEnv): Substituted {
   const uses: EnvironmentUse[] = [];
+  const unset: ConfigPath[] = [];
   const problems: RecloomError[] = [];
   const replace = (scalar: ScalarNode, path: ConfigPath): ScalarNode => {
     if (typeof scalar.value !== 'string' || !scalar.value.includes('${')) return scalar;
@@ -44,7 +47,10 @@ export function substituteEnvironment(root: ConfigNode, environment: NodeJS.Proc
       }
       used = true;
       const value = environment[name];
-      if (value === undefined) problems.push(recloomError('RECLOOM_CFG_ENV_MISSING', { variable: name }, { at }));
+      if (value === undefined) {
+        problems.push(recloomError('RECLOOM_CFG_ENV_MISSING', { variable: name }, { at }));
+        unset.push(path);
+      }
       return value ?? '';
     });
     if (!used) return { ...scalar, value: text };
@@ -52,7 +58,7 @@ export function substituteEnvironment(root: ConfigNode, environment: NodeJS.Proc
     const whole = scalar.plain && /^\$\{env:[^}]*\}$/.test(template);
     return { ...scalar, value: whole ? readPlain(text) : text, template, range: undefined };
   };
-  return { root: mapScalars(root, replace), uses, problems };
+  return { root: mapScalars(root, replace), uses, unset, problems };
 }
 
 function readPlain(text: string): string | number | boolean {

@@ -58,21 +58,31 @@ export async function parseConfig(source: string | Record<string, unknown>, opti
     files: reader.files,
     locate: (configPath, target) => locate(reader, merged, configPath, target ?? 'value'),
     locateInside: (configPath, offset) => locateInside(merged, configPath, offset),
+    isSettled: (configPath) => settled.some((above) => above.every((step, depth) => step === configPath[depth])),
+    takenOut: reader.takenOut(merged),
   };
+  const settled: ConfigPath[] = [];
   const collector = new ProblemCollector(problemSource, reader.problems);
   if (merged === undefined) return { loaded: undefined, problems: collector.problems, broken: new Set(), collector };
 
   const environment = options.env ?? process.env;
   const substituted = substituteEnvironment(merged, environment);
   for (const problem of substituted.problems) collector.addFound(problem);
-  const { written, broken } = checkShape(substituted.root, collector);
+  settled.push(...substituted.unset);
+  const { written, broken, stoodIn } = checkShape(substituted.root, collector, reader.incomplete);
+  settled.push(...stoodIn);
+  // Of a config whose base could not be read, everything that stands there would seem to be missing.
   const loaded =
-    written === undefined ? undefined : createLoaded(normaliseConfig(written), reader, problemSource, substituted.uses, environment);
+    written === undefined || reader.incomplete
+      ? undefined
+      : createLoaded(normaliseConfig(written), reader, problemSource, substituted.uses, environment);
   return { loaded, problems: collector.problems, broken, collector };
 }
 
 /** What the reading alone knows, whether or not the config turns out to be usable. */
-type ConfigSource = Required<Pick<LoadedConfig, 'file' | 'locate' | 'locateInside'>> & { readonly files: readonly string[] };
+type ConfigSource = Required<Pick<LoadedConfig, 'file' | 'locate' | 'locateInside' | 'isSettled' | 'takenOut'>> & {
+  readonly files: readonly string[];
+};
 
 function createLoaded(
   config: PipelineConfig,
@@ -155,6 +165,10 @@ class ConfigReader {
   file = '<object>';
   hasLines = false;
   directory: string;
+  /** True when a base could not be found or read: what it holds is missing from the whole. */
+  incomplete = false;
+  /** Where a component was taken out with `null`, by name; the topmost layer counts. */
+  readonly #nulls = new Map<string, SourcePosition>();
 
   constructor(options: LoadConfigOptions) {
     this.#options = options;
@@ -177,6 +191,13 @@ class ConfigReader {
       if (overrides !== undefined) root = mergeNodes(root, overrides);
     }
     return root && withoutNulls(root);
+  }
+
+  /** The components that were taken out and are not in the whole. */
+  takenOut(merged: ConfigNode | undefined): ReadonlyMap<string, SourcePosition> {
+    const components = merged?.kind === 'mapping' ? merged.entries.get('components')?.node : undefined;
+    const has = (name: string): boolean => components?.kind === 'mapping' && components.entries.has(name);
+    return new Map([...this.#nulls].filter(([name]) => !has(name)));
   }
 
   async #readObject(source: Record<string, unknown>, file: string): Promise<ConfigNode | undefined> {
@@ -220,8 +241,12 @@ class ConfigReader {
     for (const base of this.#basesOf(root)) {
       const found = await this.#findBase(base.reference, directory, base.position);
       const node = found === undefined ? undefined : await this.#readFile(found, chain, placeOf(base.position));
-      if (node !== undefined) below = below === undefined ? node : mergeNodes(below, node);
+      if (node === undefined) this.incomplete = true;
+      else below = below === undefined ? node : mergeNodes(below, node);
     }
+    const components = root.entries.get('components')?.node;
+    for (const [name, entry] of components?.kind === 'mapping' ? components.entries : [])
+      if (entry.node.kind === 'scalar' && entry.node.value === null) this.#nulls.set(name, entry.keyPosition);
     const own = withoutPath(root, ['base']);
     return below === undefined ? own : mergeNodes(below, own);
   }
@@ -229,14 +254,17 @@ class ConfigReader {
   #basesOf(root: MappingNode): readonly { readonly reference: string; readonly position: SourcePosition }[] {
     const written = root.entries.get('base');
     if (written === undefined) return [];
-    const { root: node, problems } = substituteEnvironment(written.node, this.#options.env ?? process.env);
+    const { root: node, problems, unset } = substituteEnvironment(written.node, this.#options.env ?? process.env);
     this.problems.push(...problems);
+    this.incomplete ||= unset.length > 0;
     const items = node.kind === 'list' ? node.items : [node];
-    return items.flatMap((item) => {
+    return items.flatMap((item, index) => {
+      if (unset.some(([place]) => place === undefined || place === index)) return [];
       if (item.kind === 'scalar' && item.value === null) return [];
       if (item.kind === 'scalar' && typeof item.value === 'string') return [{ reference: item.value, position: item.position }];
       const why = 'expected the path of a file, a preset such as recloom:shop, or a list of these';
       this.problems.push(recloomError('RECLOOM_CFG_TYPE', { key: 'base', why }, { at: placeOf(item.position) }));
+      this.incomplete = true;
       return [];
     });
   }

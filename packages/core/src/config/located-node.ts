@@ -103,6 +103,21 @@ export function withoutPath(node: ConfigNode, path: ConfigPath): ConfigNode {
   return { ...node, entries };
 }
 
+/** A copy of a tree of mappings with a node at a path; unchanged when the path does not lead through mappings. */
+export function withPath(root: ConfigNode, path: ConfigPath, node: ConfigNode): ConfigNode {
+  const [step, ...rest] = path;
+  if (step === undefined) return node;
+  if (root.kind !== 'mapping') return root;
+  const entry = root.entries.get(String(step));
+  if (entry === undefined && rest.length > 0) return root;
+  const entries = new Map(root.entries);
+  entries.set(String(step), {
+    keyPosition: entry?.keyPosition ?? root.position,
+    node: entry === undefined ? node : withPath(entry.node, rest, node),
+  });
+  return { ...root, entries };
+}
+
 export interface FoundNode {
   readonly node: ConfigNode;
   readonly keyPosition: SourcePosition | undefined;

@@ -8,6 +8,7 @@ export interface ProblemSource {
   /** Display names of all files in reading order, the main file first. */
   readonly files?: readonly string[];
   locateInside?: LoadedConfig['locateInside'];
+  isSettled?: LoadedConfig['isSettled'];
 }
 
 /** At most this many problems are shown and kept: a file that is wrong throughout is not wrong in more ways than this. */
@@ -25,8 +26,12 @@ export class ProblemCollector {
     for (const problem of earlier) this.#push(problem);
   }
 
-  /** Adds a problem of the table at the place of a config path: of its value, or of its key with `target: 'key'`. */
+  /**
+   * Adds a problem of the table at the place of a config path: of its value, or of its key with `target: 'key'`. One that only
+   * follows from what was told already is left out.
+   */
   add<Code extends ErrorCode>(code: Code, parameters: ErrorParameters<Code>, path: ConfigPath, target: 'key' | 'value' = 'value'): void {
+    if (this.#source.isSettled?.(path) === true) return;
     this.#push(recloomError(code, parameters, { at: this.#at(path, target) }));
   }
 
@@ -35,6 +40,7 @@ export class ProblemCollector {
    * For an expression, whose problems know their offset in the text at that path, the place is that of the part that is wrong.
    */
   addError(error: unknown, path: ConfigPath, target: 'key' | 'value' = 'value'): void {
+    if (this.#source.isSettled?.(path) === true) return;
     const at = this.#at(path, target);
     if (!isRecloomError(error)) {
       const what = error instanceof Error ? error.message : String(error);

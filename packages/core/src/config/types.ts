@@ -190,6 +190,10 @@ export interface LoadedConfig {
    * hold the text as it is, for example because it has escapes, or when the config was an object.
    */
   locateInside?(path: ConfigPath, offset: number): SourcePosition | undefined;
+  /** True when what is wrong at a path follows from a problem that was told already, such as a variable that is not set. */
+  isSettled?(path: ConfigPath): boolean;
+  /** Components that a layer took out with `null` and none above it brought back: where the `null` stands, by name. */
+  readonly takenOut?: ReadonlyMap<string, SourcePosition>;
   /** The config with every value that came from the environment replaced by `[env:NAME]`, for logs and `inspect`. */
   redacted(): unknown;
 }

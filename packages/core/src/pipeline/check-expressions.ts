@@ -58,7 +58,12 @@ export async function checkExpressions(
  */
 export function earlyExpressionProblems(plan: Plan, broken: ReadonlySet<string>): readonly RecloomError[] {
   const planned = new Map(plan.nodes.map((node) => [node.name, node]));
-  const unplanned = [...Object.keys(plan.loaded.config.components).filter((name) => !planned.has(name)), ...broken];
+  const unplanned = [
+    ...Object.keys(plan.loaded.config.components).filter((name) => !planned.has(name)),
+    ...broken,
+    // That they are missed is said where they were taken out.
+    ...(plan.loaded.takenOut?.keys() ?? []),
+  ];
   const giving = (contract: ContractName): string[] => [
     ...[...planned.values()].filter((node) => node.definition.provides.includes(contract)).map((node) => node.name),
     ...unplanned,

@@ -110,3 +110,90 @@ describe('options that a component refuses', () => {
     ]);
   });
 });
+
+describe('a cause and what follows from it', () => {
+  it('tells of a base that is not there, and not of what it would have held', async () => {
+    const found = await problems({ 'shop.yaml': 'format: "1.0"\nname: shop\nbase: bse.yaml\nlimts: 3\n', 'base.yaml': config('') });
+    expect(found.map(short)).toEqual([
+      '3:7 RECLOOM_CFG_BASE_MISSING The base "bse.yaml" was not found; did you mean "base.yaml"?',
+      expect.stringMatching(/^4:1 RECLOOM_CFG_UNKNOWN_KEY Unknown key "limts"/),
+    ]);
+  });
+
+  it('tells of the second base that cannot be read, and not of the components it would have brought', async () => {
+    const own = 'format: "1.0"\nname: shop\nbase: [more.yaml, none.yaml]\n';
+    const more = 'data: {}\ncomponents: { habits: { use: test/source } }\nsurfaces: { home: { sources: [habits, recent] }, empty: {} }\n';
+    expect((await problems({ 'shop.yaml': own, 'more.yaml': more })).map(({ code }) => code)).toEqual(['RECLOOM_CFG_BASE_MISSING']);
+  });
+
+  it('tells of a loop of bases alone, with what to do', async () => {
+    const [loop, ...others] = await problems({ 'a.yaml': 'format: "1.0"\nname: a\nbase: b.yaml\n', 'b.yaml': 'base: a.yaml\n' });
+    expect([loop?.code, loop?.hint, others]).toEqual(['RECLOOM_CFG_BASE_LOOP', expect.stringMatching(/\w/), []]);
+  });
+
+  it.each([
+    ['an option', config('path: "${env:NOWHERE}"')],
+    ['a name that must not be empty', config('').replace('name: shop', 'name: "${env:NOWHERE}"')],
+    ['the number of a list', config('').replace('[habits] }', '[habits], limit: "${env:NOWHERE}" }')],
+    ['a plugin', config('').replace('test/source', '"${env:NOWHERE}"')],
+    ['a base', config('').replace('name: shop', 'name: shop\nbase: "${env:NOWHERE}"')],
+    ['one base of two', config('').replace('name: shop', 'name: shop\nbase: [other.yaml, "${env:NOWHERE}"]')],
+  ])('tells of a variable that is not set, and not of what %s is without it', async (_, text) => {
+    const found = await problems({ 'shop.yaml': text, 'other.yaml': 'seed: 3\n' });
+    expect(found.map(({ code }) => code)).toEqual(['RECLOOM_CFG_ENV_MISSING']);
+    // The same place with a value is looked at.
+    const set = await problems({ 'shop.yaml': text, 'other.yaml': 'seed: 3\n' }, { NOWHERE: '' });
+    expect(set.map(({ code }) => code)).not.toContain('RECLOOM_CFG_ENV_MISSING');
+    expect(set.length).toBeGreaterThan(0);
+  });
+
+  it('finds a wrong address below a `tune:` that lacks its split', async () => {
+    const tune = 'tune:\n  confirm: { cut: 2024-02-01, until: 2024-03-01 }\n  options:\n    habits.pth: { values: [a, b] }\n';
+    const found = await problems({ 'shop.yaml': config('') + tune });
+    expect(found.map(short)).toEqual([
+      '8:1 RECLOOM_CFG_MISSING_KEY The required key "tune.split" is missing.',
+      expect.stringMatching(/^11:5 RECLOOM_CFG_UNKNOWN_KEY Unknown key "pth"; did you mean "path"/),
+    ]);
+    expect(found[0]?.hint).not.toMatch(/recloom init/);
+  });
+
+  it('finds a wrong window of a `tune:` that lacks its options', async () => {
+    const found = await problems({ 'shop.yaml': `${config('')}tune:\n  split: { kind: leave-last-out, folds: 3 }\n` });
+    expect(found.map(({ code, at }) => `${at.line} ${code}`)).toEqual(['8 RECLOOM_CFG_MISSING_KEY', '9 RECLOOM_CFG_TYPE']);
+  });
+
+  const preset = `components:
+  habits: { use: test/source }
+  recent: { use: test/source }
+surfaces:
+  home: { sources: { habits: 10, recent: 10 }, value: "source.habits.score + source.recent.score" }
+  basket: { sources: [habits, recent] }
+  guest: { sources: [recent] }
+`;
+
+  it('tells once, at the `null`, where a component that was taken out is still used', async () => {
+    const own = 'format: "1.0"\nname: shop\nbase: preset.yaml\ndata: {}\ncomponents: { habits: null }\n';
+    expect((await problems({ 'shop.yaml': own, 'preset.yaml': preset })).map(short)).toEqual([
+      '5:15 RECLOOM_CFG_STILL_USED "habits" is taken out here, and is still used in surfaces.home.sources, surfaces.home.value, surfaces.basket.sources.',
+    ]);
+  });
+
+  it('says nothing when it is taken out everywhere, or a layer above brought it back', async () => {
+    const out =
+      'components: { habits: null, "a(": null }\nsurfaces: { home: { sources: { habits: null }, value: source.recent.score }, basket: { sources: [recent] } }\n';
+    const head = 'format: "1.0"\nname: shop\ndata: {}\n';
+    expect(await problems({ 'shop.yaml': `${head}base: preset.yaml\n${out}`, 'preset.yaml': preset })).toEqual([]);
+    const back = { 'shop.yaml': `${head}base: middle.yaml\ncomponents: { habits: { use: test/source } }\n` };
+    const middle = { 'middle.yaml': 'base: preset.yaml\ncomponents: { habits: null }\n' };
+    expect(await problems({ ...back, ...middle, 'preset.yaml': preset })).toEqual([]);
+  });
+
+  it('still tells of a name that nobody took out', async () => {
+    const own =
+      'format: "1.0"\nname: shop\nbase: preset.yaml\ndata: {}\ncomponents: { habit: null }\nsurfaces: { guest: { sources: [habit, rcent] } }\n';
+    expect((await problems({ 'shop.yaml': own, 'preset.yaml': preset })).map(({ code }) => code)).toEqual([
+      'RECLOOM_CFG_STILL_USED',
+      'RECLOOM_CFG_UNKNOWN_NAME',
+    ]);
+  });
+});

@@ -13,7 +13,17 @@ import {
 } from '@recloom/plugin-api';
 import { hashOf } from '../canonical-json.js';
 import { suggest } from '../config/suggest.js';
-import type { ComponentNode, ConfigPath, LoadedConfig, OnError, SourceUse, StageUse, SurfaceConfig, SurfaceNeed } from '../config/types.js';
+import type {
+  ComponentNode,
+  ConfigPath,
+  LoadedConfig,
+  OnError,
+  SourcePosition,
+  SourceUse,
+  StageUse,
+  SurfaceConfig,
+  SurfaceNeed,
+} from '../config/types.js';
 import { meantIssues } from '../config/union-issues.js';
 import { featureInputs } from './extraction.js';
 
@@ -116,7 +126,10 @@ const stageContracts = {
 class Planner {
   readonly #loaded: LoadedConfig;
   readonly #options: PlanOptions;
-  readonly #problems: { readonly error: RecloomError; readonly order: number }[] = [];
+  /** Without an error: what follows from a problem that was told already. */
+  readonly #problems: { readonly error: RecloomError | undefined; readonly order: number }[] = [];
+  /** Where components are used that the config took out, by name. */
+  readonly #missed = new Map<string, Set<string>>();
   readonly #nodes = new Map<string, PlannedNode>();
   /** Names that stand in the config but could not be planned: references to them are not reported a second time. */
   readonly #broken: Set<string>;
@@ -142,7 +155,8 @@ class Planner {
     }
     const surfaces = new Map<string, PlannedSurface>();
     for (const [name, surface] of Object.entries(config.surfaces)) surfaces.set(name, this.#planSurface(name, surface));
-    const problems = this.#problems.sort((left, right) => left.order - right.order).map((problem) => problem.error);
+    this.#reportTakenOut();
+    const problems = this.#problems.sort((left, right) => left.order - right.order).flatMap(({ error }) => error ?? []);
     return { plan: { loaded: this.#loaded, data, nodes: [...this.#nodes.values()], surfaces }, problems };
   }
 
@@ -159,6 +173,11 @@ class Planner {
 
   #reportError(error: RecloomError, path: ConfigPath, target: 'key' | 'value', node?: string, reference?: string): void {
     const position = this.#loaded.locate(path, target);
+    if (this.#loaded.isSettled?.(path) === true) this.#problems.push({ error: undefined, order: 0 });
+    else this.#reportAt(error, position, node, reference);
+  }
+
+  #reportAt(error: RecloomError, position: SourcePosition, node: string | undefined, reference?: string): void {
     const located = new RecloomError({
       code: error.code,
       message: error.message,
@@ -175,6 +194,22 @@ class Planner {
       },
     });
     this.#problems.push({ error: located, order: position.line * 10_000 + position.column });
+  }
+
+  /** Whether a component was taken out on purpose; then its use at `place` is told of once, where it was taken out. */
+  #isTakenOut(name: string, place: string): boolean {
+    if (this.#loaded.takenOut?.has(name) !== true) return false;
+    const places = this.#missed.get(name);
+    if (places === undefined) this.#missed.set(name, new Set([place]));
+    else places.add(place);
+    return true;
+  }
+
+  #reportTakenOut(): void {
+    for (const [name, places] of this.#missed) {
+      const position = this.#loaded.takenOut?.get(name) as SourcePosition;
+      this.#reportAt(recloomError('RECLOOM_CFG_STILL_USED', { name, places: [...places].join(', ') }), position, name);
+    }
   }
 
   /** Names of the components in dependency order; a circle is reported and its members come in config order. */
@@ -387,7 +422,7 @@ class Planner {
     if (kind === 'feature') {
       const node = this.#nodes.get(entry);
       if (node === undefined) {
-        if (this.#broken.has(entry)) return undefined;
+        if (this.#broken.has(entry) || this.#isTakenOut(entry, `components.${name}`)) return undefined;
         const names = Object.keys(this.#loaded.config.components);
         this.#report(
           'RECLOOM_CFG_UNKNOWN_NAME',
@@ -469,6 +504,9 @@ class Planner {
         if (node !== undefined) stages[stage].push({ node, onError: use.onError });
       }
     }
+    // A name that only the value reads is missed there, too.
+    for (const [, read = ''] of (surface.value ?? '').matchAll(/\b(?:source|score|feature)\.([a-zA-Z][a-zA-Z0-9_]*)/g))
+      this.#isTakenOut(read, `surfaces.${name}.value`);
     const itemFields = this.#options.fields?.items;
     if (itemFields !== undefined) {
       for (const [index, attribute] of surface.attributes.entries()) {
@@ -499,7 +537,7 @@ class Planner {
   #stageNode(name: string, contract: ContractName, stage: string, path: ConfigPath, target: 'key' | 'value'): PlannedNode | undefined {
     const node = this.#nodes.get(name);
     if (node === undefined) {
-      if (this.#broken.has(name)) return undefined;
+      if (this.#broken.has(name) || this.#isTakenOut(name, stage)) return undefined;
       const names = Object.keys(this.#loaded.config.components);
       this.#report(
         'RECLOOM_CFG_UNKNOWN_NAME',

@@ -75,7 +75,7 @@ export const errorCodes = {
   },
   RECLOOM_CFG_MISSING_KEY: {
     message: ({ key }: { key: string }) => `The required key "${key}" is missing.`,
-    hint: 'Add it; `recloom init` writes a complete example.',
+    hint: 'Add it; `recloom schema` describes every key of a config, `recloom plugins` the options of each component.',
     audience: 'pipeline author',
   },
   RECLOOM_CFG_NO_SOURCES: {
@@ -97,6 +97,11 @@ export const errorCodes = {
     message: ({ name, column, surface, why }: { name: string; column: string; surface: string; why: string }) =>
       `Scorer "${name}" of surface "${surface}" reads ${column}, which is not there when its turn comes: ${why}.`,
     hint: 'List scorers and features of the surface so that each comes after those whose columns it reads; or read another column.',
+    audience: 'pipeline author',
+  },
+  RECLOOM_CFG_STILL_USED: {
+    message: ({ name, places }: { name: string; places: string }) => `"${name}" is taken out here, and is still used in ${places}.`,
+    hint: 'Take it out there too: `name: null` in a mapping, a list or `value` written anew without it; or keep the component.',
     audience: 'pipeline author',
   },
   RECLOOM_CFG_SURFACE_NEEDS: {
