@@ -255,7 +255,13 @@ function differenceLines({ comparisons, k }: Evaluation, style: Style): string[]
   if (comparisons.length === 0) return [];
   const metrics = [...new Set(comparisons.map(({ metric }) => metric))];
   return [
-    ...heading('Differences', style, 'per user, with 95 % intervals; p after Holm'),
+    ...heading(
+      'Differences',
+      style,
+      comparisons.length === 1
+        ? 'per user, with the 95 % interval'
+        : `per user; intervals of each alone, p corrected for all ${comparisons.length} (Holm)`,
+    ),
     ...metrics.flatMap((metric, place) => [
       ...(place === 0 ? [] : ['']),
       ...renderTable(
@@ -294,9 +300,10 @@ function verdictLines({ comparisons, k }: Evaluation, style: Style): string[] {
     .flatMap(({ challenger, baseline, difference, adjustedPValue, significant }) => {
       const figures = `${formatSigned(difference.mean)} NDCG@${k} (${formatInterval(difference, formatSigned)}), ${formatP(adjustedPValue)}`;
       const names = [printable(challenger), printable(baseline)] as const;
+      const clearOfZero = difference.low > 0 || difference.high < 0;
       const sentence = significant
         ? `${names[0]} is ${difference.mean > 0 ? 'better' : 'worse'} than ${names[1]}: ${figures}.`
-        : `${names[0]} and ${names[1]} cannot be told apart here: ${figures}.`;
+        : `${names[0]} and ${names[1]} cannot be told apart here: ${figures}.${clearOfZero && comparisons.length > 1 ? ` The interval is of this difference alone; p is corrected for all ${comparisons.length} comparisons, and decides.` : ''}`;
       const paint = significant ? (difference.mean > 0 ? style.green : style.red) : style.yellow;
       return wrap(sentence, style.width, '    ', '  ').map(paint);
     });

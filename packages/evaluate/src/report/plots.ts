@@ -125,8 +125,9 @@ export async function openPlots(): Promise<Plots> {
       const highest = Math.max(0, ...lines.flatMap(({ points }) => points.map(({ y }) => y)));
       return draw({
         height: 250,
-        marginLeft: 46,
-        marginRight: 14,
+        // The widest number, "100 %", at the size of a telephone's text.
+        marginLeft: 54,
+        marginRight: 22,
         marginTop: 12,
         marginBottom: 38,
         x: { domain: [Math.log(lengths[0] ?? 1), Math.log(lengths.at(-1) ?? 1)] },
@@ -156,8 +157,9 @@ export async function openPlots(): Promise<Plots> {
       const labelled = lines.find(({ series }) => series === lead);
       return draw({
         height: 250,
-        marginLeft: 46,
-        marginRight: 14,
+        // The widest number, "100 %", at the size of a telephone's text.
+        marginLeft: 54,
+        marginRight: 22,
         marginTop: 22,
         marginBottom: 38,
         x: { domain: [0, top(all.map(({ x }) => x))], nice: true },

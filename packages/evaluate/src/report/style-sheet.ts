@@ -3,11 +3,11 @@ import { Html } from './html.js';
 /** The page's look: colours that the colour-blind can tell apart, with contrast of 4.5 to 1 for text and 3 to 1 for marks. */
 export const styleSheet = new Html(`
 :root{color-scheme:light dark;--page:#f5f6f8;--card:#fff;--ink:#14181f;--ink-soft:#566070;--line:#dfe3ea;--accent:#0b5cad;--accent-soft:#e6f0fa;
---good:#00715a;--good-soft:#e2f4ef;--bad:#b83c00;--bad-soft:#fdeee5;--baseline:#6b7482;--open-soft:#eef0f4;
+--good:#00715a;--good-soft:#e2f4ef;--bad:#b83c00;--bad-soft:#fdeee5;--baseline:#6b7482;--open-soft:#eef0f4;--shade:#14181f59;
 --series-0:#0069b4;--series-1:#c84e00;--series-2:#00806a;--series-3:#a23a7e;--series-4:#8a6500;--series-5:#5a4fcf;
 --head:#12456f;--head-ink:#fff;--middle:#4f8fc4;--middle-ink:#0b1a28;--tail:#bcdcf3;--tail-ink:#0b1a28}
 @media (prefers-color-scheme:dark){:root{--page:#0f1319;--card:#181d26;--ink:#e9edf3;--ink-soft:#a3adbb;--line:#2e3643;--accent:#7cc0ff;--accent-soft:#16293c;
---good:#4fd6b0;--good-soft:#10302a;--bad:#ff9d66;--bad-soft:#3a2115;--baseline:#98a2b1;--open-soft:#232a35;
+--good:#4fd6b0;--good-soft:#10302a;--bad:#ff9d66;--bad-soft:#3a2115;--baseline:#98a2b1;--open-soft:#232a35;--shade:#000c;
 --series-0:#5cb3f5;--series-1:#ff9457;--series-2:#45d3ab;--series-3:#ea90c8;--series-4:#e3bd45;--series-5:#aba3ff;
 --head:#8cc8f5;--head-ink:#0b1a28;--middle:#3f81b8;--middle-ink:#fff;--tail:#20405b;--tail-ink:#e9edf3}}
 *{box-sizing:border-box}
@@ -47,12 +47,17 @@ td .better,td .worse{font-weight:650}
 .tile .other{margin:0;font-size:.86rem}
 .tile .meaning{margin:8px 0 0;font-size:.8rem}
 nav ul{display:flex;flex-wrap:wrap;gap:6px 18px;margin:0;padding:0;list-style:none;font-size:.92rem}
-.scroll{position:relative;overflow-x:auto;margin:14px 0 4px;-webkit-overflow-scrolling:touch}
+.scroll{position:relative;overflow-x:auto;container-type:inline-size;margin:14px 0 4px;-webkit-overflow-scrolling:touch;
+background:linear-gradient(to right,var(--card) 40%,transparent) left/36px 100% no-repeat local,linear-gradient(to left,var(--card) 40%,transparent) right/36px 100% no-repeat local,
+linear-gradient(to right,var(--shade),transparent) left/12px 100% no-repeat scroll,linear-gradient(to left,var(--shade),transparent) right/12px 100% no-repeat scroll}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
 caption{text-align:left;padding:0 0 8px;font-weight:600;font-size:.88rem;color:var(--ink-soft)}
+caption span{position:sticky;left:0;display:inline-block;max-width:100cqi}
 th,td{padding:8px 10px;border-top:1px solid var(--line);text-align:left;vertical-align:top}
 thead th{border-top:0;font-size:.84rem;color:var(--ink-soft);vertical-align:bottom;min-width:84px;max-width:190px}
 tbody th{font-weight:600}
+th,th bdi{overflow-wrap:break-word}
+th bdi{display:inline-block;max-width:18ch}
 .numbers th:not(:first-child),.numbers td{text-align:right;font-variant-numeric:tabular-nums}
 .meanings th:first-child{min-width:230px;max-width:430px}
 .numbers td{white-space:nowrap}
@@ -70,7 +75,7 @@ td ul.plain{white-space:normal;text-align:left}
 figure{margin:0;min-width:0;max-width:500px}
 figcaption{margin-top:6px;font-size:.86rem;color:var(--ink-soft);line-height:1.45}
 figcaption b{color:var(--ink)}
-.plot{display:block;width:100%;height:auto;font-family:inherit}
+.plot{display:block;width:100%;height:auto;overflow:visible;font-family:inherit}
 .plot text{white-space:pre}
 details{margin-top:12px}
 summary{cursor:pointer;color:var(--accent);font-size:.92rem;width:fit-content}
@@ -101,7 +106,7 @@ code{font:.82em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 footer{padding-top:22px;padding-bottom:44px;color:var(--ink-soft);font-size:.84rem}
 @media (max-width:600px){.top,main,footer{padding-left:14px;padding-right:14px}.top{padding-top:26px}section{padding:18px 16px}.tiles{grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px}.tile{padding:12px 14px}.tile .value{font-size:1.55rem}
 .meanings th:first-child{min-width:126px}.meanings .meaning{font-size:.76rem}.meanings thead th{min-width:64px}.meanings td small{white-space:normal;max-width:9ch;margin-left:auto}.plot{font-size:14px!important}.facts div{grid-template-columns:1fr;gap:0}th,td{padding:7px 8px}.card{padding:14px}}
-@media print{:root{--page:#fff;--card:#fff}body{font-size:10.5pt}section{border:0;padding:0;margin-top:18pt}nav,footer{display:none}figure,.card,.tile,.verdicts li,tr{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}
+@media print{:root{--page:#fff;--card:#fff}body{font-size:10.5pt}section{border:0;padding:0;margin-top:18pt}nav,footer{display:none}figure,.card,.tile,.verdicts li,tr{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible;background:none}
 .hit,.verdicts li,.kind,.key,.plot{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 @media print and (prefers-color-scheme:dark){:root{color-scheme:light;--ink:#14181f;--ink-soft:#566070;--line:#dfe3ea;--accent:#0b5cad;--accent-soft:#e6f0fa;--good:#00715a;--good-soft:#e2f4ef;--bad:#b83c00;--bad-soft:#fdeee5;--baseline:#6b7482;--open-soft:#eef0f4;
 --series-0:#0069b4;--series-1:#c84e00;--series-2:#00806a;--series-3:#a23a7e;--series-4:#8a6500;--series-5:#5a4fcf;--head:#12456f;--head-ink:#fff;--middle:#4f8fc4;--middle-ink:#0b1a28;--tail:#bcdcf3;--tail-ink:#0b1a28}}

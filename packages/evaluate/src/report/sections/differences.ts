@@ -23,7 +23,11 @@ export function differencesSection(view: ReportView, plots: Plots): Section | un
   return {
     id: 'differences',
     title: 'Differences',
-    body: html`<p>Each customer’s list is compared with the same customer’s other list. A bar that stays clear of zero is a difference that other customers of the same shop would show, too. The p-value (two-sided paired randomisation test) is corrected by Holm’s method for all ${comparisons.length === 1 ? 'comparisons' : `${comparisons.length} comparisons`} of this page; below .05 it counts.</p>
+    body: html`<p>Each customer’s list is compared with the same customer’s other list. ${
+      comparisons.length === 1
+        ? 'The bar is the 95 % interval of the difference; the p-value is that of a two-sided paired randomisation test.'
+        : `Each bar is the 95 % interval of its difference alone. The p-value (two-sided paired randomisation test) is corrected by Holm’s method for all ${comparisons.length} comparisons of this page, the interval is not: a bar may stay clear of zero and yet be chance, one of so many.`
+    } The p-value decides: below .05 other customers of the same shop would show a difference, too.</p>
 ${keys([
   ['var(--good)', '▲ better'],
   ['var(--bad)', '■ worse'],

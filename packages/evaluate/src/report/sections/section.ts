@@ -16,7 +16,7 @@ export function figure(plot: Html, caption: HtmlPart): Html {
 
 /** A table that scrolls by itself where it is wider than the page; `caption` names it. */
 export function table(id: string, caption: HtmlPart, head: readonly HtmlPart[], rows: readonly (readonly HtmlPart[])[], kind = ''): Html {
-  return html`<div class="scroll" role="region" aria-labelledby="${id}" tabindex="0"><table class="${kind}"><caption id="${id}">${caption}</caption>
+  return html`<div class="scroll" role="region" aria-labelledby="${id}" tabindex="0"><table class="${kind}"><caption><span id="${id}">${caption}</span></caption>
 <thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
 <tbody>${rows.map(
     ([first, ...cells]) => html`<tr><th scope="row">${first}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>
