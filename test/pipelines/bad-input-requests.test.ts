@@ -206,7 +206,7 @@ describe('requests', () => {
     }
     // Not even the good event of a refused call was recorded.
     expect(ids(await own.recommend({ user: 'new', ...consent, limit: 5 }))).toEqual(before);
-    expect(own.record([good, { ...good, item: 'i99' }])).toEqual({ recorded: 1, unknownItems: 1 });
+    expect(own.record([good, { ...good, item: 'i99' }])).toEqual({ recorded: 1, unknownItems: 1, unknownTypes: 0 });
     await own.close();
   });
 

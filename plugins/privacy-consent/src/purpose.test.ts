@@ -17,6 +17,11 @@ describe('the gate', () => {
     expect(await filter.gate?.({ ...context, purposes: ['statistics'] })).toEqual([]);
   });
 
+  it('lists the purposes that grant something, whatever else it does', async () => {
+    expect((await open()).purposes).toEqual(['personalisation']);
+    expect((await open({ grants: { habits: ['history'], service: ['location'] } })).purposes).toEqual(['habits', 'service']);
+  });
+
   it('asks the consent service when the request says nothing, and only then', async () => {
     const filter = await open();
     expect(await filter.gate?.(context)).toEqual(['history', 'profile', 'location']);

@@ -31,11 +31,13 @@ export function openPurpose(
 ): PrivacyFilter {
   const gate = new PurposeGate(options, services);
   const withheld = new Set(options.withhold);
-  if (withheld.size === 0) return { gate: (context) => gate.grant(context) };
+  const purposes = Object.keys(options.grants);
+  if (withheld.size === 0) return { purposes, gate: (context) => gate.grant(context) };
   if (category === undefined) {
     throw recloomError('RECLOOM_CFG_INPUT', { name, input: 'category', why: '`withhold` needs the field that says what an item is' });
   }
   return {
+    purposes,
     gate: (context) => gate.grant(context),
     filterResult: (list, removed) => withhold(list, removed, category, withheld, options.withholdUnless),
   };

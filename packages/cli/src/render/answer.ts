@@ -126,7 +126,9 @@ export function answerLines(
   else if (known && !answer.personalised) {
     lines.push(
       ...wrap(
-        'Nothing that is known about the user was read: the request grants no purpose. If they agreed, add --purpose personalisation.',
+        (request.purposes ?? []).length === 0
+          ? 'Nothing that is known about the user was read: the request grants no purpose. If they agreed, add --purpose personalisation.'
+          : 'Nothing that is known about the user was read: no purpose of the request opened it, or no component asked for it.',
         style.width,
         '  ',
       ),

@@ -65,6 +65,11 @@ export class HistoryOverlay {
     return this.#recordedCount;
   }
 
+  /** Whether a stored event has this type; also true where no event is stored at all, and so nothing is unusual. */
+  isStoredType(type: string): boolean {
+    return this.#store.typeNames.length === 0 || this.#store.typeNames.includes(type);
+  }
+
   /**
    * Adds an event of a known or new user; the next view sees it. `timeMs` is in milliseconds since the epoch; a weight left
    * out is the mean of its type's in the stored history, else 1.

@@ -402,12 +402,56 @@ describe('the overlay', () => {
         { user: 'new', item: 'e' },
         { user: 'new', item: 'nowhere' },
       ]),
-    ).toEqual({ recorded: 2, unknownItems: 1 });
+    ).toEqual({ recorded: 2, unknownItems: 1, unknownTypes: 0 });
     expect(ids(await pipeline.recommend({ user: 'new', limit: 2 }))).toBe('ec');
     await pipeline.upsertItems([{ id: 'z', title: 'Item Z', price: 9 }]);
     pipeline.record([{ user: 'new', item: 'z' }]);
     const answer = await pipeline.recommend({ user: 'new', limit: 1, attributes: ['title', 'price'] });
     expect(answer.items[0]).toMatchObject({ id: 'z', attributes: { title: 'Item Z', price: 9 } });
+    await pipeline.close();
+  });
+});
+
+describe('purposes that no gate knows', () => {
+  const surface = { sources: { popular: 10 }, privacy: ['consent'] };
+  const purposes = ['personalisation', 'statistics'];
+  const warned = async (behaviour: TestBehaviour, sent: readonly string[] | undefined) => {
+    const pipeline = await open(surface, behaviour);
+    const answer = await pipeline.recommend({ user: 'u1', ...(sent === undefined ? {} : { purposes: sent }) });
+    await pipeline.close();
+    return answer.warnings.filter(({ code }) => code === 'RECLOOM_PRV_UNKNOWN_PURPOSE');
+  };
+
+  it('are told of, with those that are known, when nothing that was sent is', async () => {
+    const [warning, ...others] = await warned({ purposes }, ['marketing', 'marketing', 'Anna of 12 Elm Street']);
+    expect(others).toEqual([]);
+    expect(warning?.count).toBe(2);
+    expect(warning?.message).toBe('No gate of surface "home" knows 2 purposes of the request. Known: personalisation, statistics.');
+  });
+
+  it('are told of beside a known one when one is misspelt', async () => {
+    expect((await warned({ purposes }, ['statistics', 'personalization'])).map(({ message }) => message)).toEqual([
+      'No gate of surface "home" knows a purpose of the request; did you mean "personalisation"? Known: personalisation, statistics.',
+    ]);
+  });
+
+  it('are no news when known ones come with them, when nothing was sent, and when a gate does not say what it knows', async () => {
+    expect(await warned({ purposes }, ['personalisation', 'marketing'])).toEqual([]);
+    expect(await warned({ purposes }, [])).toEqual([]);
+    expect(await warned({ purposes }, undefined)).toEqual([]);
+    expect(await warned({}, ['marketing'])).toEqual([]);
+  });
+});
+
+describe('recorded event types', () => {
+  it('counts the types that no stored event has, each time they come', async () => {
+    const pipeline = await open({ sources: { mine: 10 } });
+    const event = { user: 'new', item: 'c' };
+    const misspelt = [{ ...event, type: 'purchse' }, { ...event, type: 'purchase' }, event, { ...event, item: 'nowhere', type: 'purchse' }];
+    expect(pipeline.record(misspelt)).toEqual({ recorded: 3, unknownItems: 1, unknownTypes: 1 });
+    // That it was recorded before does not make it known.
+    expect(pipeline.record([{ ...event, type: 'purchse' }])).toEqual({ recorded: 1, unknownItems: 0, unknownTypes: 1 });
+    expect(ids(await pipeline.recommend({ user: 'new', limit: 1 }))).toBe('c');
     await pipeline.close();
   });
 });

@@ -55,6 +55,11 @@ export interface RecordResult {
   readonly recorded: number;
   /** Events of items that are not in the catalogue. */
   readonly unknownItems: number;
+  /**
+   * Recorded events whose type no event of the snapshot has, misspelt ones for example: they are kept, but a component that asks
+   * for certain types passes over them. Events without a type are not counted.
+   */
+  readonly unknownTypes: number;
 }
 
 export interface PipelineParts {
@@ -251,6 +256,7 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
     }
     let recorded = 0;
     let unknownItems = 0;
+    let unknownTypes = 0;
     for (const [index, event] of events.entries()) {
       const timeMs = times[index] as number;
       if (!applyEvent(engine, event, timeMs)) {
@@ -258,10 +264,11 @@ export class Pipeline<ItemAttributes extends Attributes = Attributes> {
         continue;
       }
       recorded++;
+      if (event.type !== undefined && !engine.history.isStoredType(event.type)) unknownTypes++;
       this.#eventLog.push({ event, timeMs });
     }
     if (this.#eventLog.length > maximumLogLength) this.#eventLog = this.#eventLog.slice(-maximumLogLength);
-    return { recorded, unknownItems };
+    return { recorded, unknownItems, unknownTypes };
   }
 
   /**

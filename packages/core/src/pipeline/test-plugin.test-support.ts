@@ -21,6 +21,7 @@ export interface TestBehaviour {
   score?: (out: Float32Array) => unknown;
   rank?: (count: number) => unknown;
   gate?: () => unknown;
+  purposes?: readonly string[];
   filter?: (removed: Uint8Array) => unknown;
   effects?: string[];
   disposed?: string[];
@@ -130,6 +131,7 @@ export function testPlugin(behaviour: TestBehaviour = {}): PluginDefinition {
         capabilities: {},
         stateVersion: 1,
         create: () => ({
+          ...(behaviour.purposes === undefined ? {} : { purposes: behaviour.purposes }),
           gate: (context) =>
             behaviour.gate === undefined ? (context.purposes?.includes('personalisation') ? ['history'] : []) : (behaviour.gate() as never),
         }),

@@ -20,6 +20,11 @@ export interface ResultList {
 
 /** Guards people. It fails closed: when it throws or is late, nothing is granted and nothing passes. */
 export interface PrivacyFilter {
+  /**
+   * Names of the purposes that make a difference to the gate; left out when it cannot list them. They are words of the config, and
+   * an answer may name them to a caller who sent none of them.
+   */
+  readonly purposes?: readonly string[];
   /** The labels granted to this request. Several gates on a surface: only what all grant. */
   gate?(context: GateContext): readonly Label[] | Promise<readonly Label[]>;
   /** `removed` comes zeroed, one byte per item of the list: write 1 to withhold. It cannot add or restore. */

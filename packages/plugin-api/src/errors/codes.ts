@@ -497,6 +497,22 @@ export const errorCodes = {
     hint: 'Normal without consent; send `purposes` or provide a consent service if the person has agreed.',
     audience: 'embedder',
   },
+  RECLOOM_PRV_UNKNOWN_PURPOSE: {
+    message: ({
+      count,
+      surface,
+      suggestion,
+      available,
+    }: {
+      count: number;
+      surface: string;
+      suggestion?: string | undefined;
+      available: string;
+    }) =>
+      `No gate of surface "${surface}" knows ${count === 1 ? 'a purpose' : `${count} purposes`} of the request${suggestion ? `; did you mean "${suggestion}"?` : '.'} Known: ${available}.`,
+    hint: 'Send a purpose that the gate knows, or add yours to its `grants`.',
+    audience: 'embedder',
+  },
   RECLOOM_RUN_ABORTED: {
     message: (_: Record<string, never>) => 'The request was aborted.',
     hint: 'Nothing to do: the caller cancelled it.',

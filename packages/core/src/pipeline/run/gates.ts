@@ -1,4 +1,5 @@
 import { type Label, recloomError, requestLabels } from '@recloom/plugin-api';
+import { suggest } from '../../config/suggest.js';
 import type { AssembledSurface } from '../assemble.js';
 import { type Deadline, isThenable } from '../deadline.js';
 import type { Engine } from '../engine.js';
@@ -19,7 +20,10 @@ export async function openGates(
 ): Promise<void> {
   // Batches have no deadline of their own; a gate that hangs must not hang them.
   const gateTimeMs = Math.min(deadline.remainingMs(), surface.planned.config.limits.timeoutMs) * gateShare;
+  const known = knownPurposes(surface);
   for (const state of states) {
+    if (known !== undefined && state.request.purposes !== undefined)
+      warnUnknownPurposes(state, surface.name, state.request.purposes, known);
     let granted: Set<Label> | undefined;
     for (const gate of surface.gates) {
       let labels: readonly Label[] = [];
@@ -47,6 +51,31 @@ export async function openGates(
     for (const label of requestLabels) granted?.add(label);
     state.grant(granted ?? new Set(requestLabels));
   }
+}
+
+/** The purposes that the gates of a surface know; undefined when one of them does not say. */
+function knownPurposes(surface: AssembledSurface): readonly string[] | undefined {
+  const known = new Set<string>();
+  for (const { instance } of surface.gates) {
+    if (instance.purposes === undefined) return undefined;
+    for (const purpose of instance.purposes) known.add(purpose);
+  }
+  return [...known];
+}
+
+/**
+ * A host may pass on everything that somebody agreed to, analytics for example: that the gates do not know all of it is nobody's
+ * mistake. It is one when nothing that was sent is known, or when something looks like a known purpose misspelt.
+ */
+function warnUnknownPurposes(state: RequestState, surface: string, sent: readonly string[], known: readonly string[]): void {
+  const unknown = [...new Set(sent)].filter((purpose) => !known.includes(purpose));
+  if (unknown.length === 0) return;
+  let suggestion: string | undefined;
+  for (const purpose of unknown) suggestion ??= suggest(purpose, known);
+  if (suggestion === undefined && unknown.length < new Set(sent).size) return;
+  // What was sent is not repeated: nobody knows what it holds.
+  const parameters = { count: unknown.length, surface, suggestion, available: known.join(', ') || 'none' };
+  state.warn('RECLOOM_PRV_UNKNOWN_PURPOSE', recloomError('RECLOOM_PRV_UNKNOWN_PURPOSE', parameters).message, unknown.length);
 }
 
 /** Without a gate the config's author decided that everything may be read. */
