@@ -2,7 +2,7 @@ import { isRecloomError, type RecloomError, type Warning } from '@recloom/plugin
 import { exitCodeOf, exitCodes } from './exit-codes.js';
 import type { CliIo } from './io.js';
 import { type Style, styleOf } from './render/style.js';
-import { wrap } from './render/text.js';
+import { displayWidth, truncate, wrap } from './render/text.js';
 
 /** A problem with how the command was called. */
 export class UsageError extends Error {
@@ -65,9 +65,17 @@ async function describe(error: unknown, exitCode: number, style: Style): Promise
 /** `formatProblems` wrapped to the terminal, with colours; lines of the file stay as they are. */
 function problemLines(text: string, error: RecloomError, style: Style): string[] {
   const lines: string[] = [];
-  for (const line of text.split('\n')) {
-    if (/^ *\d* \| /.test(line)) {
-      lines.push(/^ +\| +\^$/.test(line) ? style.red(line) : line);
+  const all = text.split('\n');
+  for (const [place, line] of all.entries()) {
+    const caretLine = /^ +\| \s*\^$/;
+    if (caretLine.test(line)) continue;
+    if (/^ *\d+ \| /.test(line)) {
+      const caret = all[place + 1];
+      if (caret === undefined || !caretLine.test(caret)) lines.push(truncate(line, style.width));
+      else {
+        const [shown, under] = excerptOf(line, caret, style.width);
+        lines.push(shown, style.red(under));
+      }
     } else if (line.startsWith('    hint: ')) {
       lines.push(...wrap(line.trim(), style.width, '      ', '    ').map(style.dim), '');
     } else {
@@ -81,6 +89,33 @@ function problemLines(text: string, error: RecloomError, style: Style): string[]
   if (error.problems.length > 1) lines.push(style.bold(error.message));
   while (lines.at(-1) === '') lines.pop();
   return lines;
+}
+
+/**
+ * A line of a file and the line of its caret, cut around the caret to `width` characters: a wrapped line would leave the caret
+ * under something else. A tab is shown as one blank here, since its width on the terminal is not known.
+ */
+export function excerptOf(line: string, caret: string, width: number): readonly [line: string, caret: string] {
+  const frame = line.indexOf('| ') + 2;
+  const room = Math.max(8, width - frame);
+  const text = [...line.slice(frame).replaceAll('\t', ' ')];
+  // The caret stands under UTF-16 units; shown are characters, some of them two columns wide.
+  const at = [...line.slice(frame, caret.length - 1)].length;
+  const widthOf = (from: number, to: number): number => displayWidth(text.slice(from, to).join(''));
+  let from = 0;
+  let to = text.length;
+  if (widthOf(from, to) > room) {
+    // A third of the room for what comes before, and all that is left at the end of a line.
+    while (from < at && widthOf(from, at) > room / 3 && widthOf(from, to) > room - 1) from++;
+    const ellipses = (from > 0 ? 1 : 0) + 1;
+    if (widthOf(from, to) > room - ellipses + 1) while (to > at + 1 && widthOf(from, to) > room - ellipses) to--;
+  }
+  const head = from > 0 ? '…' : '';
+  const tail = to < text.length ? '…' : '';
+  return [
+    `${line.slice(0, frame)}${head}${text.slice(from, to).join('')}${tail}`,
+    `${caret.slice(0, frame)}${' '.repeat(head.length + widthOf(from, Math.min(at, to)))}^`,
+  ];
 }
 
 /** One block: code and place, then the message and what to do. */
@@ -97,9 +132,14 @@ function hintLines(hint: string | undefined, style: Style): string[] {
   return hint === undefined ? [] : wrap(`hint: ${hint}`, style.width, '        ', '  ').map(style.dim);
 }
 
-/** What lies behind an error, a line each. Messages of foreign errors may quote data: `--debug` shows those. */
+/**
+ * What lies behind an error, a line each; nothing when the message has said it already. Messages of foreign errors may quote
+ * data: `--debug` shows those.
+ */
 function causeLines(error: RecloomError, style: Style): string[] {
   const lines: string[] = [];
+  const root = rootOf(error).message.replace(/[.?!]+$/, '');
+  if (root.length >= shortestRepetition && error.message.includes(root)) return lines;
   let cause: unknown = error.cause;
   for (let depth = 0; depth < 4 && cause instanceof Error; depth++) {
     const text = isRecloomError(cause) ? `${cause.code} ${cause.message}` : `${cause.name} (--debug shows it)`;
@@ -108,6 +148,15 @@ function causeLines(error: RecloomError, style: Style): string[] {
     cause = cause.cause;
   }
   return lines;
+}
+
+/** Shorter texts stand in others by chance. */
+const shortestRepetition = 16;
+
+function rootOf(error: Error): Error {
+  let root = error;
+  for (let depth = 0; depth < 8 && root.cause instanceof Error; depth++) root = root.cause;
+  return root;
 }
 
 function placeOf(error: RecloomError): string | undefined {

@@ -5,7 +5,7 @@ describe('a request from a caller without types', () => {
   it.each<[object, RegExp]>([
     [{ user: 17850 }, /"user" must be a text/],
     [{ user: null }, /"user" must be a text/],
-    [{ usr: 'a' }, /there is no key "usr"; did you mean "user"\?/],
+    [{ usr: 'a' }, /there is no key "usr"; did you mean "user"\?$/],
     [{ completelyElse: 1 }, /a key that does not exist \(allowed: surface, user/],
     [{ items: 'i01' }, /"items" must be a list of texts/],
     [{ exclude: [1] }, /"exclude" must be a list of texts/],

@@ -1,11 +1,5 @@
-import {
-  type CompiledExpression,
-  type FeatureExtractor,
-  isRecloomError,
-  type RecloomError,
-  recloomError,
-  type Warning,
-} from '@recloom/plugin-api';
+import { type CompiledExpression, type FeatureExtractor, type RecloomError, recloomError, type Warning } from '@recloom/plugin-api';
+import { reasonOf } from '../expressions/expression-fault.js';
 import type { AssembledSurface } from './assemble.js';
 import type { CandidateSet } from './candidate-set.js';
 import type { Engine } from './engine.js';
@@ -72,8 +66,7 @@ export function compileColumns(engine: Engine, names: readonly string[]): readon
       try {
         return { name, expression: engine.compile(name, 'boolean') };
       } catch {
-        const why = isRecloomError(error) && error.cause instanceof Error ? error.cause.message : (error as Error).message;
-        throw recloomError('RECLOOM_RUN_REQUEST', { why: `a column of "columns" is wrong: ${why.replace(/\.$/, '')}` }, { cause: error });
+        throw recloomError('RECLOOM_RUN_REQUEST', { why: `a column of "columns" is wrong: ${reasonOf(error)}` }, { cause: error });
       }
     }
   });

@@ -220,14 +220,14 @@ describe('a scorer that reads columns', () => {
   });
 
   it.each([
-    [['total', 'slow'], 'score.slow', '"slow" comes later; name it before'],
-    [['total'], 'score.slow', '"slow" is not among the scorers of the surface'],
+    [['total', 'slow'], 'score.slow', '"slow" comes later; name it before.'],
+    [['total'], 'score.slow', '"slow" is not among the scorers of the surface.'],
     [['slow', 'total'], 'score.slow.secnod', 'there is no such column; did you mean "score.slow.second"?'],
-    [['total'], 'score.total', 'it is its own'],
-    [['total'], 'feature.walk', '"walk" is not among the features of the surface'],
+    [['total'], 'score.total', 'it is its own.'],
+    [['total'], 'feature.walk', '"walk" is not among the features of the surface.'],
   ])('is refused at assembly with scorers %j that do not give %s', async (scorers, column, why) => {
     const [problem] = await problemsOf(open({ scorers }, total(column)));
     expect(problem).toMatchObject({ code: 'RECLOOM_CFG_SCORER_ORDER', at: { surface: 'home' } });
-    expect(problem?.message).toBe(`Scorer "total" of surface "home" reads ${column}, which is not there when its turn comes: ${why}.`);
+    expect(problem?.message).toBe(`Scorer "total" of surface "home" reads ${column}, which is not there when its turn comes: ${why}`);
   });
 });

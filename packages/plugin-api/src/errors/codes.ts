@@ -599,7 +599,7 @@ export const errorCodes = {
   },
   RECLOOM_RUN_REQUEST: {
     message: ({ why }: { why: string }) => `The request is not valid: ${why}.`,
-    hint: 'Correct the request.',
+    hint: '`RecommendRequest` describes every key of a request; on the command line `--help` lists what a command takes.',
     audience: 'embedder',
   },
   RECLOOM_RUN_REQUIRED_FAILED: {

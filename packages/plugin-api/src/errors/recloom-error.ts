@@ -84,7 +84,8 @@ export function recloomError<Code extends ErrorCode>(
   const entry = errorCodes[code];
   return new RecloomError({
     code,
-    message: (entry.message as (values: never) => string)(parameters as never),
+    // A reason that asks something ("did you mean …?") has ended the sentence already.
+    message: (entry.message as (values: never) => string)(parameters as never).replace(/([?!])\.$/, '$1'),
     hint: entry.hint,
     retryable: 'retryable' in entry ? entry.retryable : false,
     at: options.at,

@@ -1,4 +1,5 @@
 import { type CandidateBatch, type CompiledExpression, isRecloomError, type RecloomError, recloomError } from '@recloom/plugin-api';
+import { reasonOf } from '../../expressions/expression-fault.js';
 import { type AssembledNode, type AssembledStage, type AssembledSurface, stampError } from '../assemble.js';
 import type { CandidateSet } from '../candidate-set.js';
 import type { Deadline } from '../deadline.js';
@@ -95,9 +96,7 @@ export class RunContext {
     try {
       return this.engine.compile(text, result);
     } catch (error) {
-      // The fault says it without the sentence around it; its place is in the cause.
-      const fault = isRecloomError(error) && error.cause instanceof Error ? error.cause : (error as Error);
-      throw recloomError('RECLOOM_RUN_REQUEST', { why: `"${what}" is wrong: ${fault.message.replace(/\.$/, '')}` }, { cause: error });
+      throw recloomError('RECLOOM_RUN_REQUEST', { why: `"${what}" is wrong: ${reasonOf(error)}` }, { cause: error });
     }
   }
 
