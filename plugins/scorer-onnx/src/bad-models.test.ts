@@ -284,12 +284,21 @@ describe('manifests', () => {
     const { code, message } = await refusal(openManifest('wrong', text));
     expect(code).toBe('SCORER_ONNX_MANIFEST');
     expect(message).toContain('wrong.json:2:3: format');
-    expect(message).toContain('wrong.json:4:38: inputs.x: Unrecognized key: "mising"');
+    expect(message).toContain('wrong.json:4:38: inputs.x: there is no key "mising"');
     expect(message).toContain('wrong.json:5:5: inputs.k: vocabulary: must be a list of texts');
     expect(message).toContain('wrong.json:6:30: inputs.h.length: ');
     expect(message).toContain('wrong.json:7:5: inputs.n: must have exactly one of');
     expect(message).toContain('wrong.json:9:16: outputs.click rate: must be a name of letters');
     expect(message).toContain('wrong.json:9:73: outputs.ctr.kind: ');
+  });
+
+  it('keys of another format are answered in words, not with those of a validator', async () => {
+    const text =
+      '{\n  "format": "recloom-scorer/1",\n  "input": { "x": ["item.price"] },\n  "outputs": { "p": { "name": "probabilities" } },\n  "main": 3\n}';
+    const { message } = await refusal(openManifest('keys', text));
+    expect(message).toBe(
+      'The manifest is not valid: keys.json: inputs: is missing; keys.json:4:16: outputs.p.output: is missing; keys.json:4:23: outputs.p: there is no key "name"; known: output, column, kind, calibration; keys.json:5:3: main: must be a text, found a number; keys.json:3:3: there is no key "input"; known: format, inputs, outputs, main, training.',
+    );
   });
 
   it('names its place for what does not fit the graph', async () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { plainIssue } from './plain-issue.js';
 
 const longestHistory = 10_000;
 
@@ -88,7 +89,8 @@ export const inputSchema = z.union(
       const schema = kindOf(issue.input);
       const first = schema?.safeParse(issue.input).error?.issues[0];
       if (first === undefined) return 'must have exactly one of "columns", "category", "embedding", "queryEmbedding" and "history"';
-      return first.path.length === 0 ? first.message : `${first.path.join('.')}: ${first.message}`;
+      const why = plainIssue(first);
+      return first.path.length === 0 ? why : `${first.path.join('.')}: ${why}`;
     },
   },
 );

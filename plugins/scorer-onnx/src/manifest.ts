@@ -1,9 +1,10 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import type { z } from 'zod';
-import { findInJson } from './json-position.js';
-import { type InputDescription, manifestSchema, type OutputDescription } from './manifest-schema.js';
+import { findInJson, type JsonPosition } from './json-position.js';
+import { type InputDescription, manifestSchema, type OutputDescription, outputSchema } from './manifest-schema.js';
 import type { ModelOptions } from './options.js';
+import { plainIssue } from './plain-issue.js';
 import { scorerError } from './plugin-error.js';
 
 /** A manifest beyond this size is no manifest. */
@@ -58,9 +59,10 @@ export async function readManifest(
   };
 }
 
-/** `click.json:7:5`, as far as the text has the path. */
+/** `click.json:7:5`, or the place of the nearest entry above that the text has. */
 function positioned(file: string, text: string, path: readonly (string | number)[]): string {
-  const found = findInJson(text, path);
+  let found: JsonPosition | undefined;
+  for (let depth = path.length; depth > 0 && found === undefined; depth--) found = findInJson(text, path.slice(0, depth));
   return found === undefined ? basename(file) : `${basename(file)}:${found.line}:${found.column}`;
 }
 
@@ -70,14 +72,16 @@ function refused(issues: readonly z.core.$ZodIssue[], text: string, file: string
     // The place of a key that is too much is the key itself, not the object around it.
     const extra = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
     const at = positioned(file, text, extra === undefined ? path : [...path, extra]);
-    return `${at}: ${path.length === 0 ? '' : `${path.join('.')}: `}${messageOf(issue)}`;
+    return `${at}: ${path.length === 0 ? '' : `${path.join('.')}: `}${plainIssue(issue, keysAt(path))}`;
   });
   const more = issues.length > lines.length ? `; and ${issues.length - lines.length} more` : '';
   return scorerError('SCORER_ONNX_MANIFEST', `The manifest is not valid: ${lines.join('; ')}${more}.`);
 }
 
-function messageOf(issue: z.core.$ZodIssue): string {
-  return issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
+/** The keys that may stand at a path of a manifest; none where that depends on what stands beside them. */
+function keysAt(path: readonly (string | number)[]): readonly string[] {
+  if (path.length === 0) return Object.keys(manifestSchema.shape);
+  return path.length === 2 && path[0] === 'outputs' ? Object.keys(outputSchema.shape) : [];
 }
 
 async function readText(file: string, what: string): Promise<string> {
