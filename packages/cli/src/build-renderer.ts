@@ -14,6 +14,7 @@ export interface BuildRenderer {
   stop(): void;
 }
 
+/** How the progress of a build is told. */
 export interface BuildRendererOptions {
   /** JSON lines of step start, progress, end and warnings on stdout. */
   readonly json?: boolean;

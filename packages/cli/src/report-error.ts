@@ -15,6 +15,7 @@ export class UsageError extends Error {
   }
 }
 
+/** How an error is told. */
 export interface ReportOptions {
   /** One JSON document on stdout instead of text on stderr. */
   readonly json: boolean;

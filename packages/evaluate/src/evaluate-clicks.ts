@@ -4,6 +4,7 @@ import type { EvaluateOptions } from './evaluate-pipeline.js';
 import { type ClickMetrics, clickMetrics } from './metrics/clicks.js';
 import { defaultCutMs } from './splits/make-splits.js';
 
+/** What is a showing, what is a click, which column predicts it, and what is asked. */
 export interface EvaluateClicksOptions extends Omit<EvaluateOptions, 'k'> {
   /** Name of the event type that says what was shown, e.g. `impression` or `view`. */
   readonly shown: string;

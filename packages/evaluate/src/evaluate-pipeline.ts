@@ -14,6 +14,7 @@ import { type Mean, meanOf, scoreList } from './metrics.js';
 import { relevantMaskWhere } from './splits/relevant-types.js';
 import type { Split, TestCase } from './splits/split.js';
 
+/** How a pipeline is opened and asked for one figure. */
 export interface EvaluateOptions extends Omit<OpenPipelineOptions, 'dataset' | 'build' | 'snapshot'> {
   /** Length of the lists; default 10. */
   readonly k?: number;

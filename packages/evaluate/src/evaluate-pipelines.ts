@@ -45,6 +45,7 @@ export interface EvaluatedPipeline {
   readonly splits?: readonly Split[];
 }
 
+/** How pipelines are asked, and what the document says besides the figures. */
 export interface EvaluationOptions extends Omit<EvaluateOptions, 'progress'> {
   /** Lengths of the curves, ascending; default 1, 2, 3, 5, 10, 20, 50 and k. Those beyond the surface's `limits.items` are left out. */
   readonly at?: readonly number[];

@@ -129,6 +129,7 @@ export interface FunnelStage {
   readonly cases?: number;
 }
 
+/** All that was measured of one pipeline, or of the baseline. */
 export interface PipelineEvaluation {
   /** As on the command line: the config's name, made unique; `popularity` for the baseline. */
   readonly name: string;
@@ -168,6 +169,7 @@ export interface Comparison {
   readonly ties: number;
 }
 
+/** One item of an example, as a reader is shown it. */
 export interface ExampleItem {
   readonly id: string;
   /** The item's field that names it (`data.title` of the config), where there is one. */

@@ -16,6 +16,7 @@ export interface Interests {
 /** When the items a request names (a product page's item, a basket) stand for the history. */
 export type RequestItemsUse = 'fallback' | 'instead' | 'ignore';
 
+/** How the items a request starts from are read, and how much each of them counts. */
 export interface InterestsRule {
   readonly requestItems: RequestItemsUse;
   readonly pairs: 'strongest' | 'sum';

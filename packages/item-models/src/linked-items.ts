@@ -33,6 +33,7 @@ export interface LinkScores {
   dispose?(): void;
 }
 
+/** How an item model proposes, scores and explains by its links. */
 export interface LinkedItemsOptions {
   readonly interests: InterestReader;
   /** Leave out what the history holds. */

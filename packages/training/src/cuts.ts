@@ -1,6 +1,7 @@
 import { recloomError } from '@recloom/plugin-api';
 import type { Cuts } from './options.js';
 
+/** Milliseconds of a day. */
 export const dayMs = 86_400_000;
 
 /** What a cut's rows are for. */
@@ -19,6 +20,7 @@ export interface Cut {
   readonly complete: boolean;
 }
 
+/** Where the cuts of an export lie, and how many of them are for validation. */
 export interface CutOptions {
   readonly cuts: Cuts | undefined;
   readonly windowDays: number;

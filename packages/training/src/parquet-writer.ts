@@ -7,6 +7,7 @@ import { importLibrary } from '@recloom/plugin-api';
 /** How a column is stored. `time` takes milliseconds since the epoch; NaN in a `float` or `double` stays NaN, null is null. */
 export type ParquetType = 'float' | 'double' | 'int' | 'long' | 'boolean' | 'text' | 'time' | 'texts' | 'floats';
 
+/** A column of a table that is written. */
 export interface ParquetColumn {
   readonly name: string;
   readonly type: ParquetType;

@@ -1,6 +1,7 @@
 import { type Dataset, filterDataset } from '@recloom/core';
 import type { Cut } from './cuts.js';
 
+/** What counts as taken, how it is graded, and who and what is left out. */
 export interface PointInTimeOptions {
   readonly eventTypes: readonly string[] | undefined;
   readonly graded: boolean;

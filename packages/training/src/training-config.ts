@@ -4,6 +4,7 @@ import { recloomError } from '@recloom/plugin-api';
 
 /** Name and ref of the component that the export adds behind the last scorer. */
 export const probeName = 'recloomTraining';
+/** Ref of that component. */
 export const probeReference = 'recloom-training/probe';
 
 /** A config cut down to what the export asks. */
@@ -20,6 +21,7 @@ export interface TrainingConfig {
   readonly implied: readonly string[];
 }
 
+/** The surface that is exported, and what is left out or kept. */
 export interface TrainingConfigOptions {
   readonly surface: string | undefined;
   readonly without: readonly string[];

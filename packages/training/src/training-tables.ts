@@ -29,6 +29,7 @@ export interface PipelineColumn {
   readonly component?: string | undefined;
 }
 
+/** What the tables of an export are written from and to. */
 export interface TrainingTablesParts {
   readonly writer: ParquetWriter;
   readonly dataset: Dataset;

@@ -112,4 +112,5 @@ export const ialsOptions = z.strictObject({
       'true: the source leaves out items of the history, so that a filter of seen items finds nothing to remove. Default false: shops also sell what people buy again.',
     ),
 });
+/** Options of `collaborative-factors/ials`, defaults filled in. */
 export type IalsOptions = z.output<typeof ialsOptions>;

@@ -3,6 +3,7 @@ import type { Kernels } from '@recloom/kernels';
 import type { FeatureMatrix, RequestProposals, Table } from '@recloom/plugin-api';
 import type { ContentSpace } from './content-space.js';
 
+/** What links are computed from, and which of them are kept. */
 export interface ContentLinksOptions {
   readonly space: ContentSpace;
   /** S = (Fᵀ F + lambda I)⁻¹, width × width. */

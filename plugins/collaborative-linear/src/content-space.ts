@@ -9,6 +9,7 @@ export interface AttributeField {
   readonly weights: readonly number[];
 }
 
+/** Which values of a field become attributes. */
 export interface AttributeRule {
   readonly minimumItems: number;
   readonly maximumValues: number;

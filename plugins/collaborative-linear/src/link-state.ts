@@ -4,6 +4,7 @@ import { type ComponentState, readTensor, tensor } from '@recloom/plugin-api';
 import { DenseLinks } from './dense-links.js';
 import { Pacer } from './pacer.js';
 
+/** Size of a model of links, and its items. */
 export interface LinkShape {
   /** Items of the catalogue. */
   readonly itemCount: number;
@@ -11,6 +12,7 @@ export interface LinkShape {
   readonly modelRows: Int32Array;
 }
 
+/** Which links are kept. */
 export interface LinkChoice {
   /** Strongest links kept per proposed item. */
   readonly keep: number;

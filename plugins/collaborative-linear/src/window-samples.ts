@@ -35,6 +35,7 @@ export interface WindowSamples {
   readonly emptyCuts: number;
 }
 
+/** The events and windows that samples are drawn from. */
 export interface WindowScope {
   readonly asOfMs: number;
   /** One byte per type code, 1 = counts before a cut; undefined = all do. */

@@ -84,6 +84,7 @@ export const itemKnnOptions = z.strictObject({
       'People count n^-userWeight, n being their number of items (sum of recency weights): 0 all alike, 1 each in total 1. Default 0.5.',
     ),
 });
+/** Options of `collaborative-neighbours/item-knn`, defaults filled in. */
 export type ItemKnnOptions = z.output<typeof itemKnnOptions>;
 
 /** Options of `collaborative-neighbours/rp3beta`. */
@@ -103,6 +104,7 @@ export const rp3betaOptions = z.strictObject({
     .default(0.6)
     .describe('How strongly popular items are damped: a link is divided by popularity^beta. Default 0.6.'),
 });
+/** Options of `collaborative-neighbours/rp3beta`, defaults filled in. */
 export type Rp3betaOptions = z.output<typeof rp3betaOptions>;
 
 /** Options of `collaborative-neighbours/user-knn`. */
@@ -150,6 +152,7 @@ export const userKnnOptions = z.strictObject({
     .default(1000)
     .describe('Of a longer history only the newest so many items are compared, which bounds the time of a request. Default 1000.'),
 });
+/** Options of `collaborative-neighbours/user-knn`, defaults filled in. */
 export type UserKnnOptions = z.output<typeof userKnnOptions>;
 
 /** What all components' options have in common. */

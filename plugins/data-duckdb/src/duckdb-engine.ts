@@ -5,6 +5,7 @@ import type { DuckDBConnection, DuckDBDataChunk, DuckDBInstance } from '@duckdb/
 import { importLibrary } from '@recloom/plugin-api';
 import { quoteText, quoteTextList } from './sql-text.js';
 
+/** What DuckDB may use and open. */
 export interface EngineOptions {
   /** Memory DuckDB may use, in megabytes. */
   readonly memoryLimitMb: number;
@@ -13,6 +14,7 @@ export interface EngineOptions {
   readonly timeZone: string;
 }
 
+/** A value of a result, as plain JavaScript. */
 export type EngineValue = string | number | boolean | null | readonly EngineValue[];
 
 /** Some rows of a result; valid until the next one is asked for. */

@@ -1,6 +1,7 @@
 import type { ColumnProfile, FileProfile } from './inspect-file.js';
 import { quoteIdentifier, quoteText } from './sql-text.js';
 
+/** What a column can be to a shop. */
 export type ShopRole =
   | 'user'
   | 'item'
@@ -15,6 +16,7 @@ export type ShopRole =
   | 'rating'
   | 'image';
 
+/** The column that a role was given to, and why. */
 export interface GuessedColumn {
   readonly column: string;
   /** For the config: the column, or an expression where the column alone would not do. */
@@ -33,6 +35,7 @@ export interface ShopRule {
   readonly share: number;
 }
 
+/** What a file seems to hold, role by role. */
 export interface ShopGuess {
   readonly roles: Readonly<Partial<Record<ShopRole, GuessedColumn>>>;
   /** What a row is: an event, an item, or an event that describes its item along the way; `unknown` when no item id was found. */

@@ -8,9 +8,12 @@ import { isRecloomError, recloomError } from '@recloom/plugin-api';
 import type { Engine } from './duckdb-engine.js';
 import { quoteText } from './sql-text.js';
 
+/** File formats that can be read. */
 export type FileFormat = 'csv' | 'tsv' | 'parquet' | 'json' | 'ndjson';
+/** How a file may be compressed. */
 export type Compression = 'none' | 'gzip' | 'zstd';
 
+/** A file to read, checked for being where the config may look. */
 export interface InputFile {
   /** Absolute path with symbolic links resolved: what DuckDB is allowed to open. */
   readonly path: string;

@@ -49,6 +49,7 @@ export interface ColumnProfile {
   readonly time: string | undefined;
 }
 
+/** What a look into a file found: format, columns and samples of their values. */
 export interface FileProfile {
   /** As it was asked for. */
   readonly path: string;

@@ -17,13 +17,17 @@ const sqlExpression = z
 
 /** Where a value comes from: a column name, or an SQL expression over the columns of one row. */
 export const valueMapping = z.union([z.string().min(1), sqlExpression]);
+/** Where a value comes from: a column, or an SQL expression. */
 export type ValueMapping = z.output<typeof valueMapping>;
 
 /** What a field can be read as; `time` becomes a number of milliseconds since the epoch. */
 export const fieldTypes = ['text', 'number', 'category', 'boolean', 'list', 'image', 'time'] as const;
+/** One of `fieldTypes`. */
 export type FieldType = (typeof fieldTypes)[number];
 
+/** How one value is made of those of several rows. */
 export const aggregates = ['mode', 'first', 'last', 'min', 'max', 'median', 'mean', 'sum', 'count', 'union'] as const;
+/** One of `aggregates`. */
 export type Aggregate = (typeof aggregates)[number];
 
 const fieldObject = z
@@ -51,6 +55,7 @@ const fieldObject = z
 
 /** A field: a column name, a bare type word (`title: text` reads the column `title`), or an object. */
 export const fieldMapping = z.union([z.string().min(1), fieldObject]);
+/** Where a field comes from, what it is read as and how rows are joined. */
 export type FieldMapping = z.output<typeof fieldMapping>;
 
 const common = {
@@ -181,6 +186,7 @@ export const eventsOptions = z
       .describe('exact: a row equal to an earlier one in every column is dropped and counted as "exact duplicate". Default exact.'),
   })
   .refine(oneInput, oneInputMessage);
+/** Options of `data-duckdb/events`, defaults filled in. */
 export type EventsOptions = z.output<typeof eventsOptions>;
 
 const tableFields = {
@@ -207,6 +213,7 @@ const tableFields = {
 
 /** Options of `data-duckdb/items` and `data-duckdb/users`. */
 export const tableOptions = z.strictObject(tableFields).refine(oneInput, oneInputMessage);
+/** Options of `data-duckdb/items` and `data-duckdb/users`, defaults filled in. */
 export type TableOptions = z.output<typeof tableOptions>;
 
 /** What the three components have in common. */

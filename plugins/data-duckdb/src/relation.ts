@@ -14,6 +14,7 @@ const headCharacters = 1 << 18;
 /** What a text file's column is inside SQL. */
 export type ColumnKind = 'text' | 'integer' | 'number' | 'timestamp' | 'timestamptz' | 'boolean' | 'time';
 
+/** A column that is read: as the file has it, and as it is wanted. */
 export interface RelationColumn {
   readonly name: string;
   /** The value as the file has it, as SQL over `scan`. */

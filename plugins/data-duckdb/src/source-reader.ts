@@ -15,6 +15,16 @@ export interface CountedRows {
   readonly label: string;
   readonly count: number;
   readonly places: readonly LinePlace[];
+  /** What the values should have been, where an option asked for it. */
+  readonly wanted?: Wanted | undefined;
+}
+
+/** What an option asks of a column: `time` wants a time. */
+export interface Wanted {
+  /** E.g. `time` or `fields.price`. */
+  readonly option: string;
+  /** E.g. `a time`. */
+  readonly what: string;
 }
 
 /** A line of a file, 1-based. */
@@ -34,10 +44,13 @@ export interface StageColumn {
   readonly readFrom?: SqlValue | undefined;
   /** What happens to a value that cannot be read: its row is dropped, or it is null and counted in `<name>_bad`. */
   readonly unreadable?: 'drop' | 'null';
+  /** What the column is read as, for messages. */
+  readonly wanted?: Wanted | undefined;
   /** Rows without it are dropped as "no <required>". */
   readonly required?: string;
 }
 
+/** What became of the rows of a file. */
 export interface Staged {
   readonly rowsRead: number;
   readonly rowsKept: number;
@@ -192,11 +205,11 @@ export class SourceReader {
     if (mapper.changed) return undefined;
 
     const fallible = this.#typed.fallible(mapper.columns);
-    const reasons: { readonly label: string; readonly kind: RowKind; readonly column?: string }[] = [{ label: '', kind: 'rule' }];
+    const reasons: { readonly label: string; readonly kind: RowKind; readonly column?: string; readonly wanted?: Wanted | undefined }[] = [{ label: '', kind: 'rule' }];
     const cases: string[] = [];
-    const add = (label: string, kind: RowKind, condition: string, column?: string): void => {
+    const add = (label: string, kind: RowKind, condition: string, column?: string, wanted?: Wanted): void => {
       cases.push(`WHEN ${condition} THEN ${reasons.length}`);
-      reasons.push({ label, kind, ...(column === undefined ? {} : { column }) });
+      reasons.push({ label, kind, wanted, ...(column === undefined ? {} : { column }) });
     };
     const unread = (column: StageColumn, value: SqlValue): string =>
       `CASE WHEN ${stagedName(column.name)} IS NULL THEN ${presentSql(value)} ELSE false END`;
@@ -207,7 +220,7 @@ export class SourceReader {
     // Unknown is not true; but where a value that cannot be read makes it unknown, that is the reason to give.
     if (where !== undefined) add('where', 'rule', `${where} IS NULL`);
     for (const column of plan) {
-      if (column.readFrom !== undefined && column.unreadable === 'drop') add(column.label, 'bad', unread(column, column.readFrom));
+      if (column.readFrom !== undefined && column.unreadable === 'drop') add(column.label, 'bad', unread(column, column.readFrom), undefined, column.wanted);
     }
     for (const column of plan)
       if (column.required !== undefined) add(`no ${column.required}`, 'missing', `${stagedName(column.name)} IS NULL`);
@@ -297,7 +310,7 @@ export class SourceReader {
       const places = entry.first.map((row) => located.accepted.get(row)).filter((place) => place !== undefined);
       dropped.push({ reason: reason.kind === 'bad' ? `unreadable ${reason.label}` : reason.label, count: entry.count, ...lines(places) });
       if (reason.kind !== 'bad') continue;
-      bad.push({ label: reason.label, count: entry.count, places });
+      bad.push({ label: reason.label, count: entry.count, places, wanted: reason.wanted });
       warnings.push(
         badValuesWarning(reason.label, entry.count, places, oneFile, entry.count === 1 ? 'the row was dropped' : 'the rows were dropped'),
       );
@@ -381,7 +394,12 @@ export class SourceReader {
       limit: percent(this.options.maxBadShare),
       examples: bad
         .filter((entry) => entry.count > 0)
-        .map((entry) => `${entry.count} × ${entry.label}${entry.places.length > 0 ? ` (${namePlaces(entry.places, oneFile)})` : ''}`)
+        .map(({ count: rows, label, places, wanted }) => {
+          const found = places.length > 0 ? ` (${namePlaces(places, oneFile)})` : '';
+          return wanted === undefined
+            ? `${rows} × ${label}${found}`
+            : `${rows} × column "${label}" is not ${wanted.what}${found}, as \`${wanted.option}\` wants it`;
+        })
         .join(', '),
     });
   }

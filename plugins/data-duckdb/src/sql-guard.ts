@@ -258,6 +258,7 @@ export const volatileFunctions: ReadonlySet<string> = new Set([
   'uuidv7',
   'write_log',
 ]);
+/** Functions that give something else with every query: what they are used in is not repeatable. Lower case. */
 export const clockFunctions: ReadonlySet<string> = new Set([
   'age',
   'ago',

@@ -18,10 +18,12 @@ export interface ReadValue {
   readonly fallible: boolean;
 }
 
+/** What a DuckDB type is to a reader of values. */
 export type TypeClass = 'text' | 'number' | 'boolean' | 'time' | 'list' | 'other';
 
 const numberTypes = /^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|FLOAT|DOUBLE|DECIMAL)/;
 
+/** The class of a DuckDB type by its name, e.g. `DECIMAL(10,2)` → `number`. */
 export function typeClass(type: string): TypeClass {
   if (/\[\d*\]$/.test(type)) return 'list';
   if (type === 'VARCHAR' || type.startsWith('ENUM')) return 'text';

@@ -7,6 +7,7 @@ import type { Preprocessing } from './preprocessing.js';
 import { SharedBytes } from './shared-bytes.js';
 import { Slots } from './slots.js';
 
+/** What one picture may cost before it is given up. */
 export interface DecoderLimits {
   readonly maximumPixels: number;
   readonly maximumBytes: number;

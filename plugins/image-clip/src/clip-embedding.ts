@@ -34,6 +34,7 @@ import { Turns } from './turns.js';
 import { mixUnits } from './unit-length.js';
 import { VisionTower } from './vision-tower.js';
 
+/** The services that the extractor uses. */
 export interface ClipServices {
   readonly inference: Inference;
   readonly modelFiles: ModelFiles;
@@ -41,6 +42,7 @@ export interface ClipServices {
   readonly images: ImageReader;
 }
 
+/** How the extractor is stopped, and whom it warns. */
 export interface ClipContext {
   readonly signal: AbortSignal;
   warn(warning: Warning): void;

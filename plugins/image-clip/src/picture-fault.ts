@@ -14,6 +14,7 @@ export const pictureFaults = {
   unreadable: { code: 'IMAGE_CLIP_UNREADABLE', what: 'could not be read' },
 } as const;
 
+/** Why a picture cannot be used. */
 export type PictureFault = keyof typeof pictureFaults;
 
 /** Thrown within the plugin for one picture that cannot be used; never leaves it. */

@@ -79,6 +79,7 @@ export function parsePreprocessing(config: Readonly<Record<string, unknown>>): P
 /** What each of a channel's 256 values becomes: red, green, blue. */
 export type ChannelTables = readonly [Float32Array, Float32Array, Float32Array];
 
+/** By channel: the number that a byte becomes, (byte × rescale − mean) / deviation; 256 entries each, the caller's. */
 export function channelTables({ rescale, mean, deviation }: Preprocessing): ChannelTables {
   const table = (channel: number): Float32Array =>
     Float32Array.from({ length: 256 }, (_, value) => (value * rescale - (mean[channel] as number)) / (deviation[channel] as number));

@@ -40,6 +40,7 @@ export const popularOptions = z.strictObject({
   minimumSegmentUsers,
   excludeHistory,
 });
+/** Options of `popularity/popular`, defaults filled in. */
 export type PopularOptions = z.output<typeof popularOptions>;
 
 /** Options of `popularity/recent`. */
@@ -55,6 +56,7 @@ export const recentOptions = z.strictObject({
   minimumSegmentUsers,
   excludeHistory,
 });
+/** Options of `popularity/recent`, defaults filled in. */
 export type RecentOptions = z.output<typeof recentOptions>;
 
 /** Options of `popularity/trending`. */
@@ -79,4 +81,5 @@ export const trendingOptions = z.strictObject({
   eventTypes,
   excludeHistory,
 });
+/** Options of `popularity/trending`, defaults filled in. */
 export type TrendingOptions = z.output<typeof trendingOptions>;

@@ -59,4 +59,5 @@ export const againOptions = z.strictObject({
     .default(0)
     .describe('The source proposes only items whose chance is at least this. Default 0: all items of the history, likeliest first.'),
 });
+/** Options of `repeat/again`, defaults filled in. */
 export type AgainOptions = z.output<typeof againOptions>;

@@ -94,6 +94,7 @@ export const transitionsOptions = z.strictObject({
       'true: the source leaves out items of the history, so that a filter of seen items finds nothing to remove. Default false: shops also sell what people buy again.',
     ),
 });
+/** Options of `sequence/transitions`, defaults filled in. */
 export type TransitionsOptions = z.output<typeof transitionsOptions>;
 
 /** Options of `sequence/network`. */
@@ -175,4 +176,5 @@ export const networkOptions = z.strictObject({
       'true: the source leaves out items of the history, so that a filter of seen items finds nothing to remove. Default false: shops also sell what people buy again.',
     ),
 });
+/** Options of `sequence/network`, defaults filled in. */
 export type NetworkOptions = z.output<typeof networkOptions>;

@@ -13,6 +13,7 @@ export interface Sequences {
   readonly recency: Float64Array;
 }
 
+/** Which events make a sequence, and how much those of the past count. */
 export interface SequenceRule {
   readonly maxGapHours?: number | undefined;
   readonly recencyDays?: number | undefined;

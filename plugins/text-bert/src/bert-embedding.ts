@@ -26,12 +26,14 @@ import { QueryCache } from './query-cache.js';
 import { StoredEmbeddings } from './stored-embeddings.js';
 import { cut, TextEncoder } from './text-encoder.js';
 
+/** The services that the extractor uses. */
 export interface BertServices {
   readonly inference: Inference;
   readonly modelFiles: ModelFiles;
   readonly store: KeyValueStore;
 }
 
+/** How the extractor is stopped, and whom it warns. */
 export interface BertContext {
   readonly signal: AbortSignal;
   warn(warning: Warning): void;

@@ -11,6 +11,7 @@ import { planRuns } from './length-batches.js';
 import { bertError } from './plugin-error.js';
 import { pool } from './pooling.js';
 
+/** How texts become tokens, and tokens one vector. */
 export interface TextEncoderSettings {
   readonly pooling: 'mean' | 'cls';
   readonly normalize: boolean;

@@ -4,6 +4,7 @@ import type { Compute, FeatureMatrix } from '@recloom/plugin-api';
 /** Rounding may put the cosine of equal vectors a little below 1. */
 export const roundingSlack = 1e-6;
 
+/** How near two vectors must be to make a group, and what the search runs on. */
 export interface GroupSearch {
   readonly threshold: number;
   readonly compute: Compute;

@@ -8,6 +8,7 @@ const maximumRounds = 12;
 /** A move must gain this share of the figure: less is rounding or a single case. */
 const leastGain = 1e-4;
 
+/** What an ascent may do, and what it lets run between its steps. */
 export interface AscentOptions {
   readonly signed: boolean;
   readonly beforeStep?: () => Promise<void>;

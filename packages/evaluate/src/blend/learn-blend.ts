@@ -10,6 +10,7 @@ import { type BlendNormalisation, blendReference, normalisations, type ProbeConf
 import { BestOf } from './blend-objective.js';
 import { isIn, type LearnedWeights, learnWeights, type SegmentBounds } from './learn-weights.js';
 
+/** What weights are learned on and checked on, for which surface and columns, and how far the search may go. */
 export interface LearnBlendOptions extends Omit<OpenPipelineOptions, 'dataset' | 'build' | 'snapshot'> {
   /** What the weights are learned on: a split, or how to split by time. Never the data that the result is to be judged by. */
   readonly validation: Split | TemporalSplitOptions;
@@ -88,6 +89,7 @@ export interface BlendSettings {
   readonly segments?: readonly (SegmentBounds & { readonly weights: Readonly<Record<string, number>> })[];
 }
 
+/** What was learned, how it compares with the surface's present value on both cuts, and the config that has it. */
 export interface LearnedBlend {
   readonly surface: string;
   readonly k: number;

@@ -13,6 +13,7 @@ export interface SegmentBounds {
   readonly below?: number;
 }
 
+/** What the weights are to be good at, and what they may be. */
 export interface LearnWeightsOptions {
   readonly k: number;
   readonly seed: number;

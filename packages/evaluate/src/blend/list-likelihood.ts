@@ -5,6 +5,7 @@ const maximumSteps = 30;
 /** Halvings of a step that does not help. */
 const maximumHalvings = 20;
 
+/** What weights may be, and how strongly they are held near 0. */
 export interface LikelihoodOptions {
   /** Whether weights may be negative. */
   readonly signed: boolean;

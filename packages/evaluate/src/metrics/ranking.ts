@@ -20,6 +20,7 @@ export interface RankingMetrics {
   readonly revenue: number;
 }
 
+/** What the figures of a list depend on besides the list. */
 export interface RankingOptions {
   /**
    * How a grade becomes a gain: itself, or 2^grade − 1 (Burges 2005), which makes the top grades count more. Default `linear`.

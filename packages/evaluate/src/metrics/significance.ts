@@ -9,6 +9,7 @@ export interface Interval {
   readonly confidence: number;
 }
 
+/** How often is drawn, with which seed, and how wide the interval is. */
 export interface ResampleOptions {
   /** Resamples drawn; default 10,000. */
   readonly rounds?: number;

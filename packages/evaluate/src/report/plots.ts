@@ -41,6 +41,7 @@ export interface SegmentBar {
   readonly figure: SegmentFigures['hitRate'];
 }
 
+/** One group of users in a plot, with a bar for each pipeline. */
 export interface SegmentRow {
   readonly label: string;
   readonly cases: number;

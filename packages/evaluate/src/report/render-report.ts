@@ -14,6 +14,7 @@ import { headline, summary } from './sections/summary.js';
 import { styleSheet } from './style-sheet.js';
 import { viewOf } from './view.js';
 
+/** What the page tells besides the evaluation itself. */
 export interface RenderReportOptions {
   /** Show the examples' customers by their ids; default: by numbers, and their ids are not in the page. */
   readonly showUsers?: boolean;

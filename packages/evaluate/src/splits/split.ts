@@ -24,6 +24,7 @@ export interface DroppedPart {
   readonly count: number;
 }
 
+/** Counts of both parts of a split, and what is in neither. */
 export interface SplitReport {
   readonly trainUsers: number;
   readonly trainItems: number;

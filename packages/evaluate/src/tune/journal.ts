@@ -112,6 +112,7 @@ export function encodeFigures(figures: Float64Array): string {
   return Buffer.from(figures.buffer, figures.byteOffset, figures.byteLength).toString('base64');
 }
 
+/** Reads what `encodeFigures` wrote; the array is the caller's. */
 export function decodeFigures(text: string): Float64Array {
   const bytes = Uint8Array.from(Buffer.from(text, 'base64'));
   return new Float64Array(bytes.buffer, 0, Math.floor(bytes.byteLength / 8));

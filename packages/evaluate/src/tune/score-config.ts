@@ -37,6 +37,7 @@ export interface Exam {
   readonly servingLimits: boolean;
 }
 
+/** What scoring a config shares with the trials before it, and when it may stop. */
 export interface ScoreOptions extends HostOptions {
   readonly parts: FittedParts;
   /** The best so far: a config that cannot beat it is stopped. Undefined: never. */

@@ -11,6 +11,7 @@ export interface TriedPoint {
   readonly value: number | undefined;
 }
 
+/** Where a search begins, and when its model takes over from chance. */
 export interface SearchOptions {
   /** A point that is good already: every other of the random points is drawn near it. */
   readonly start?: Point;

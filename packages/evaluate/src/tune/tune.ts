@@ -34,6 +34,7 @@ const searchVersion = 1;
 /** Version of the document that `recloom tune --json` prints. */
 export const tuneFormat = 'recloom-tune/1';
 
+/** How far a search may go, where it keeps its journal, and who is told of it. */
 export interface TuneOptions extends HostOptions {
   /** Trials of the whole search, the start included; default: `tune.trials` of the config (60). */
   readonly trials?: number;
@@ -79,6 +80,7 @@ export interface TuneWindow {
   readonly until: string | undefined;
 }
 
+/** One point of a search and what became of it. */
 export interface TuneTrial {
   /** 0 is the config as it is. */
   readonly number: number;
@@ -98,6 +100,7 @@ export interface TuneTrial {
   readonly milliseconds: number;
 }
 
+/** One option that the best has otherwise than the config. */
 export interface TuneChange {
   readonly name: string;
   readonly from: TuneValue | undefined;
@@ -117,6 +120,7 @@ export interface TuneComparison {
   readonly pValue: number;
 }
 
+/** What a search found: every trial, the best, what its changes gain, and whether the gain survives. */
 export interface TuneReport extends TuneSearch {
   readonly format: typeof tuneFormat;
   /** Why it ended: all trials done, no time left, or every point tried. */

@@ -32,7 +32,9 @@ export interface ImageColumn {
   readonly values: readonly (string | null)[];
 }
 
+/** A field of the item or user table, one value per row; `type` says which of the kinds it is. */
 export type Column = NumberColumn | TextColumn | CategoryColumn | BooleanColumn | ListColumn | ImageColumn;
+/** The kinds of columns. */
 export type ColumnType = Column['type'];
 
 /** The value of one row as plain JavaScript, for answers and messages; hot paths read the arrays instead. */

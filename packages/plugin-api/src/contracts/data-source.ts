@@ -23,6 +23,7 @@ export interface DataReport {
   readonly warnings: readonly Warning[];
 }
 
+/** What a data source is given while it reads. */
 export interface DataReadContext {
   readonly signal: AbortSignal;
   /** Fraction done in [0, 1], when it can be told. */

@@ -4,6 +4,7 @@ import type { Warning } from '../errors/warning.js';
 import type { RequestView } from '../request/request-view.js';
 import type { CandidateBatch } from './candidates.js';
 
+/** What a feature is of: an item, a query, or a candidate of a request. */
 export type FeatureScope = 'item' | 'query' | 'candidate';
 
 /** What to extract from: `count` rows of the declared inputs. */

@@ -29,9 +29,12 @@ export interface Contracts {
   readonly privacy: PrivacyFilter;
   readonly effect: SideEffect;
 }
+/** Names of the contracts that a component can provide. */
 export type ContractName = keyof Contracts;
 
+/** The services that a component asks for: a token by the name it goes by in `deps`. */
 export type NeedsSpec = Readonly<Record<string, Token<unknown>>>;
+/** The services of a `NeedsSpec`, by the same names. */
 export type ResolvedNeeds<Needs extends NeedsSpec> = { readonly [Name in keyof Needs]: TokenValue<Needs[Name]> };
 
 /** What a component can and cannot do: shown by `recloom plugins`, checked by the planner, and deciding which conformance laws apply. */
@@ -192,11 +195,19 @@ function shorthand<Provides extends ContractName>(contract: Provides): Shorthand
   return (spec) => defineComponent({ ...spec, provides: [contract] });
 }
 
+/** `defineComponent` for a component that provides `data` alone. */
 export const defineDataSource: Shorthand<'data'> = shorthand('data');
+/** `defineComponent` for a component that provides `extractor` alone. */
 export const defineFeatureExtractor: Shorthand<'extractor'> = shorthand('extractor');
+/** `defineComponent` for a component that provides `source` alone. */
 export const defineCandidateSource: Shorthand<'source'> = shorthand('source');
+/** `defineComponent` for a component that provides `filter` alone. */
 export const defineCandidateFilter: Shorthand<'filter'> = shorthand('filter');
+/** `defineComponent` for a component that provides `scorer` alone. */
 export const defineScorer: Shorthand<'scorer'> = shorthand('scorer');
+/** `defineComponent` for a component that provides `ranker` alone. */
 export const defineRanker: Shorthand<'ranker'> = shorthand('ranker');
+/** `defineComponent` for a component that provides `privacy` alone. */
 export const definePrivacyFilter: Shorthand<'privacy'> = shorthand('privacy');
+/** `defineComponent` for a component that provides `effect` alone. */
 export const defineSideEffect: Shorthand<'effect'> = shorthand('effect');

@@ -11,6 +11,7 @@ export interface InputSpec {
   readonly description: string;
 }
 
+/** The entries that a component accepts under `in:`, by name. */
 export type InputsSpec = Readonly<Record<string, InputSpec>>;
 
 /** A field of the item or user table, named by the config. */

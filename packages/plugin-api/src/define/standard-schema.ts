@@ -14,11 +14,14 @@ export interface OptionsSchema<Input = unknown, Output = Input> {
   };
 }
 
+/** What validation gives: the value with its defaults, or what is wrong with it. */
 export type SchemaResult<Output> = { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
 
+/** One thing that is wrong with a value, and where. */
 export interface SchemaIssue {
   readonly message: string;
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
+/** The type of the options that a schema gives, defaults filled in. */
 export type SchemaOutput<Schema extends OptionsSchema> = NonNullable<Schema['~standard']['types']>['output'];

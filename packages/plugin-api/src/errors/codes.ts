@@ -1,6 +1,7 @@
 /** Who a message speaks to. */
 export type ErrorAudience = 'pipeline author' | 'plugin author' | 'data owner' | 'embedder';
 
+/** What the table of errors says of one code. */
 export interface ErrorEntry {
   // Each entry takes its own values; `ErrorParameters` recovers them.
   readonly message: (values: never) => string;
@@ -334,7 +335,7 @@ export const errorCodes = {
   RECLOOM_DAT_TOO_MANY_BAD: {
     message: ({ count, total, share, limit, examples }: { count: number; total: number; share: string; limit: string; examples: string }) =>
       `${count} of ${total} rows (${share}) are unreadable, more than the allowed ${limit}: ${examples}.`,
-    hint: 'Correct the data or the column types, or raise `maxBadShare`.',
+    hint: 'Name the right column or type; where only single rows are wrong, correct them or raise `maxBadShare`.',
     audience: 'data owner',
   },
   RECLOOM_DAT_TUNE_JOURNAL: {
@@ -652,6 +653,7 @@ export const errorCodes = {
   },
 } as const satisfies Record<string, ErrorEntry>;
 
+/** A code of the table; plugins declare their own in `definePlugin`. */
 export type ErrorCode = keyof typeof errorCodes;
 /** The values the message of a code needs. */
 export type ErrorParameters<Code extends ErrorCode> = Parameters<(typeof errorCodes)[Code]['message']>[0];

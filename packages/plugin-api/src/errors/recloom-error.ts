@@ -15,6 +15,7 @@ export interface ErrorLocation {
   readonly column?: number;
 }
 
+/** What a `RecloomError` is made of. Messages and hints hold no data of items or users. */
 export interface RecloomErrorInit {
   readonly code: string;
   readonly message: string;

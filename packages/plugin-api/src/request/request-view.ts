@@ -1,6 +1,7 @@
 import type { HistoryView } from '../columns/history.js';
 import type { Label } from './labels.js';
 
+/** A value that the host sends along with a request, e.g. the device or the weather. */
 export type ContextValue = string | number | boolean | null;
 
 /** One request as components see it: only what the privacy gate granted is there. */

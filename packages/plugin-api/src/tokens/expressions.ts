@@ -21,4 +21,5 @@ export interface Expressions {
   compile(text: string, result: 'number' | 'boolean'): CompiledExpression;
 }
 
+/** Gives a component the compiler of CEL expressions. */
 export const expressionsToken = createToken<Expressions>('recloom.expressions', 'compiles CEL expressions to column operations');

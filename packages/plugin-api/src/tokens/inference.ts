@@ -1,6 +1,7 @@
 import type { Warning } from '../errors/warning.js';
 import { createToken } from './token.js';
 
+/** Element types of the tensors that go into a model or come out of it. */
 export type InferenceElementType = 'float32' | 'int64' | 'int32' | 'uint8' | 'int8' | 'bool';
 
 /** A dense tensor, row-major. int64 data are `BigInt64Array`. The receiver of a result owns it; inputs stay the caller's and are copied. */
@@ -17,8 +18,10 @@ export interface InferenceTensorInfo {
   readonly dims: readonly (number | string)[];
 }
 
+/** Where a model may run; `auto` leaves the choice to the host. */
 export type InferenceDevice = 'auto' | 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
 
+/** Which model is to be loaded, what for, and how it may run. */
 export interface ModelRequest {
   /** Absolute path of the `.onnx` file. */
   readonly file: string;
@@ -57,6 +60,7 @@ export interface BatchingOptions {
 /** `thread`: a worker thread; survives errors, not a native crash. `process`: a child process; the host survives whatever happens to it. */
 export type InferenceIsolation = 'thread' | 'process';
 
+/** What one run is to give, and how long it is wanted. */
 export interface InferenceRunOptions {
   /** Names of the outputs wanted; all when absent. */
   readonly outputs?: readonly string[];
@@ -140,4 +144,5 @@ export interface Inference {
   background?(request: BackgroundRequest): Promise<BackgroundWork>;
 }
 
+/** Gives a component the service that runs models. */
 export const inferenceToken = createToken<Inference>('recloom.inference', 'runs ONNX models off the event loop');

@@ -7,6 +7,7 @@ export interface Logger {
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
   error(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
+/** Gives a component the host's log. */
 export const loggerToken = createToken<Logger>('recloom.logger', 'structured log');
 
 /** Wall and monotonic time. */
@@ -16,6 +17,7 @@ export interface Clock {
   /** Milliseconds from an arbitrary start, never going back. */
   monotonic(): number;
 }
+/** Gives a component the time; tests put a clock of their own there. */
 export const clockToken = createToken<Clock>('recloom.clock', 'wall and monotonic time');
 
 /** Source of unpredictable values for ids; models draw from seeded streams (`createRandomStream`) instead. */
@@ -25,6 +27,7 @@ export interface RandomSource {
   /** A unique id, e.g. a UUID. */
   id(): string;
 }
+/** Gives a component randomness for ids; results draw from `context.random` instead. */
 export const randomToken = createToken<RandomSource>('recloom.random', 'random source for ids');
 
 /** Counters and histograms; the default keeps them in memory. */
@@ -32,17 +35,20 @@ export interface Metrics {
   count(name: string, value?: number, labels?: Readonly<Record<string, string>>): void;
   observe(name: string, value: number, labels?: Readonly<Record<string, string>>): void;
 }
+/** Gives a component the host's counters and histograms. */
 export const metricsToken = createToken<Metrics>('recloom.metrics', 'counters and histograms');
 
 /** Spans around the stages of a request; the default does nothing. */
 export interface Tracer {
   startSpan(name: string, attributes?: Readonly<Record<string, string | number | boolean>>): Span;
 }
+/** A stretch of work that a tracer follows until `end` is called. */
 export interface Span {
   setAttribute(name: string, value: string | number | boolean): void;
   recordError(error: unknown): void;
   end(): void;
 }
+/** Gives a component the host's tracer. */
 export const tracerToken = createToken<Tracer>('recloom.tracer', 'spans around the stages of a request');
 
 /** A model's files on disk. */
@@ -54,6 +60,7 @@ export interface ModelFolder {
   /** The reference as the config wrote it. */
   readonly reference: string;
 }
+/** Finds the folders that models lie in. */
 export interface ModelFiles {
   /**
    * Finds a model: a path (`./models/mine`, relative to the config file), a package (`@recloom/model-all-minilm-l6-v2`),
@@ -63,6 +70,7 @@ export interface ModelFiles {
    */
   resolve(reference: string, signal?: AbortSignal): Promise<ModelFolder>;
 }
+/** Gives a component the finder of model folders. */
 export const modelFilesToken = createToken<ModelFiles>('recloom.modelFiles', 'finds model folders by path, package or hub id');
 
 /**
@@ -78,6 +86,7 @@ export interface ImageReader {
    */
   read(reference: string, limits: { readonly maximumBytes: number }, signal: AbortSignal): Promise<Uint8Array>;
 }
+/** Gives a component the reader of pictures. */
 export const imageReaderToken = createToken<ImageReader>(
   'recloom.imageReader',
   "reads pictures by path, data URI or the host's own reference",
@@ -89,6 +98,7 @@ export interface KeyValueStore {
   /** Writes through; a value is either wholly there or not at all. */
   set(key: string, value: Uint8Array): Promise<void>;
 }
+/** Gives a component a small store that lasts beyond the process. */
 export const keyValueStoreToken = createToken<KeyValueStore>('recloom.keyValueStore', 'small durable values');
 
 /** Answers which purposes a user has agreed to, for hosts that keep consent centrally. */
@@ -96,6 +106,7 @@ export interface Consent {
   /** Purposes granted for this user, e.g. `['personalisation']`; empty when none. `userId` is undefined for a guest. */
   purposes(userId: string | undefined): readonly string[] | Promise<readonly string[]>;
 }
+/** Gives a component the host's register of consent. */
 export const consentToken = createToken<Consent>('recloom.consent', 'the purposes a user has agreed to');
 
 /**
@@ -106,4 +117,5 @@ export interface Compute {
   readonly threads: number;
   run(kernel: string, parameters: readonly number[], signal?: AbortSignal): Promise<number>;
 }
+/** Gives a component the pool of threads for kernels. */
 export const computeToken = createToken<Compute>('recloom.compute', 'the pool of threads for WASM kernels');

@@ -1,10 +1,12 @@
 import type { OptionsSchema } from '@recloom/plugin-api';
 
+/** Options of the plugins that break a law on purpose. */
 export interface SampleOptions {
   readonly boost: number;
   readonly mode: 'plain' | 'bold';
 }
 
+/** What is wrong with a schema, for the laws of options. */
 export interface SchemaFaults {
   /** What validation fills in for `boost`; the JSON schema says 1. */
   readonly filledBoost?: number;

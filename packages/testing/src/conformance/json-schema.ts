@@ -12,6 +12,7 @@ export interface PropertySchema {
   readonly minItems?: number;
 }
 
+/** The part of JSON Schema that the laws of options read. */
 export interface ObjectSchema {
   readonly type?: string;
   readonly properties?: Readonly<Record<string, PropertySchema>>;

@@ -48,6 +48,7 @@ import { type Shop, syntheticShop } from './shop.js';
 
 /** What a test plugs into a component's `in:`: `item.<field>`, `user.<field>`, a feature, or a list of them. */
 export type TestInput = string | FeatureMatrix;
+/** What a component is given under `in:`, by name. */
 export type TestInputs = Readonly<Record<string, TestInput | readonly TestInput[]>>;
 
 /** How a component is fitted and opened. Everything has a default. */

@@ -31,6 +31,7 @@ export interface OpenFinding {
   readonly message: string;
 }
 
+/** What a plugin loaded when it was imported in a process of its own. */
 export interface ChildAnswer {
   /** Set when the plugin could not even be imported. */
   readonly failure: string | undefined;
