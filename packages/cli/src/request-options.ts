@@ -46,15 +46,15 @@ export function requestOptions(command: Command, leaveOut: readonly ('text' | 'i
     command.option('--image-weight <share>', 'what the picture counts against the words, from 0 to 1; default: half', shareOption);
   }
   command.option('-s, --surface <name>', 'the surface to ask; default: what fits the request');
-  command.option('-n, --limit <count>', 'how many items', numberOption);
+  command.option('-n, --limit <count>', 'how many items', limitOption);
   if (wanted('explain')) command.option('-e, --explain', 'say why each item is there');
   command.option('--filter <expression>', 'condition an item must meet, e.g. "item.price < 10.0"');
   command.option('--boost <expression>', 'number added to the value, e.g. "item.stock > 10.0 ? 0.2 : 0.0"');
   command.option('--exclude <ids>', 'items that must not be shown', listOption);
-  command.option('--diversity <share>', 'from 0 (relevance only) to 1 (diversity only)', numberOption);
+  command.option('--diversity <share>', 'from 0 (relevance only) to 1 (diversity only)', shareOption);
   command.option('--context <name=value>', 'a value for expressions (request.name); may be repeated', contextOption);
   command.option('-a, --attributes <names>', 'more item fields to show', listOption);
-  command.option('--as-of <date>', '"now" of the request; nothing later is seen', dateOption);
+  command.option('--as-of <date>', '"now" of the request: history and ages are as of then; what was learned stays as built', dateOption);
   command.option('--seed <number>', 'seed of what is random in the request', numberOption);
   command.option('--deadline <ms>', `milliseconds the request may take; default ${coldDeadlineMs}`, numberOption);
   command.option('--snapshot <id>', 'a snapshot other than the published one');
@@ -101,6 +101,12 @@ function imageOf(option: string, directory: string): Uint8Array | string {
   if (status.size > maximumImageBytes)
     throw new UsageError(`The picture ${option} has ${status.size} bytes, more than ${maximumImageBytes}.`);
   return new Uint8Array(readFileSync(path));
+}
+
+function limitOption(text: string): number {
+  const limit = numberOption(text);
+  if (!Number.isSafeInteger(limit) || limit < 1) throw new InvalidArgumentError('It must be a whole number from 1.');
+  return limit;
 }
 
 function shareOption(text: string): number {

@@ -233,12 +233,16 @@ export default definePlugin({ apiVersion: 1, id: 'mine', components: [click] });
 
 describe('exit codes and messages', () => {
   it('1 unexpected never shows a stack without --debug, 2 a request that cannot be', async () => {
-    const limit = await shop.run(['recommend', '--limit', '0']);
+    const wrong = await shop.run(['recommend', '--limit', '0', '--snapshot', 'none']);
+    expect([wrong.exitCode, wrong.stderr]).toEqual([2, expect.stringContaining('whole number from 1')]);
+    expect((await shop.run(['recommend', '--diversity', '3'])).stderr).toContain('from 0 to 1');
+    // Before a snapshot is opened: there is none of this name.
+    const limit = await shop.run(['recommend', '--limit', '99999', '--snapshot', 'none']);
     expect(limit.exitCode).toBe(2);
     expect(limit.stderr).toContain('RECLOOM_RUN_LIMIT');
     expect(limit.stderr).not.toContain('    at ');
-    expect((await shop.run(['recommend', '--limit', '0', '--debug'])).stderr).toContain('    at ');
-    expect(JSON.parse((await shop.run(['recommend', '--limit', '0', '--json'])).stdout)).toMatchObject({
+    expect((await shop.run(['recommend', '--limit', '99999', '--debug'])).stderr).toContain('    at ');
+    expect(JSON.parse((await shop.run(['recommend', '--limit', '99999', '--json'])).stdout)).toMatchObject({
       error: { code: 'RECLOOM_RUN_LIMIT' },
     });
   });
@@ -396,6 +400,19 @@ describe('init', () => {
     }
   }, 60_000);
 
+  it('names what it leaves unused, and that types of events count the same', async () => {
+    const kinds = ['view', 'cart', 'purchase'];
+    const rows = Array.from({ length: 60 }, (_, row) => `u${row % 7},p${row % 5},2024-01-${10 + (row % 20)} 10:00:00,${kinds[row % 3]}`);
+    shop.write('data/visits.csv', `customer,sku,at,kind\n${rows.join('\n')}\n`);
+    const goods = Array.from({ length: 5 }, (_, row) => `p${row},Brass lamp ${row},Cedar & sons,2023-0${row + 1}-02`);
+    shop.write('data/goods.csv', `sku,name,brand,added\n${goods.join('\n')}\n`);
+    const { stdout } = await shop.run(['init', 'data/visits.csv', '--items', 'data/goods.csv', '-o', 'noted.yaml', '--no-check']);
+    const text = stdout.replace(/\s+/g, ' ');
+    expect(text).toContain('data/goods.csv: not used yet: brand, added. What describes an item becomes a field');
+    expect(text).not.toContain('data/visits.csv: not used');
+    expect(text).toMatch(/several types of events \([a-z, ]+\), and each counts 1\..*data\.events\.with/);
+  });
+
   it('says what it needs', async () => {
     shop.write('data/nothing.csv', 'alpha,beta\nx,y\nx,z\n');
     expect(await shop.run(['init', 'data/nothing.csv', '-o', 'nothing.yaml'])).toMatchObject({
@@ -441,7 +458,9 @@ describe('dev', () => {
       controller.abort();
       const { exitCode, stdout, stderr } = await running;
       expect(exitCode).toBe(0);
-      expect(stdout.match(/home for user u1/g)).toHaveLength(2);
+      // Of the config as it was, as it was broken (by the last good snapshot), and as it was mended.
+      expect(stdout.match(/home for user u1/g)).toHaveLength(3);
+      expect(stdout.match(/last good snapshot goes on answering:\s+home for user u1/g)).toHaveLength(1);
       expect(stdout).toContain('shop.yaml changed');
       expect(stdout).toContain('fitted recent');
       expect(stderr).toContain('did you mean "decayDays"');

@@ -102,6 +102,8 @@ export async function writeShopConfig(input: ShopConfigInput): Promise<ShopConfi
     data['now'] = 'data';
     notes.push('The data end some time ago: `now: data` takes their last event for now. Remove it when fresh data arrive.');
   }
+  notes.push(...unusedNotes(events === undefined ? [] : [events], describing, data));
+  if (events !== undefined) notes.push(...weightNotes(events));
   const preset = await readPreset('shop');
   const components: Record<string, unknown> = {};
   const surfaces: Record<string, unknown> = {};
@@ -192,6 +194,43 @@ function valueWithout(value: string, lost: readonly string[]): string | null {
 type Rule = { readonly reason: string; readonly where: string };
 
 /** The rules of a file; one list for all that read it, so that the YAML says it once. */
+/** Columns that no role took, file by file: a person decides what they are worth. */
+function unusedNotes(
+  events: readonly LookedAt[],
+  describing: LookedAt | undefined,
+  data: Readonly<Record<string, unknown>>,
+): readonly string[] {
+  const files = new Set([...events, ...(describing === undefined ? [] : [describing])]);
+  // An expression may read any column: what stands in the options as a word is used.
+  const written = new Set(JSON.stringify(data).split(/[^\p{L}\p{N}_ ]+/u));
+  return [...files].flatMap(({ path, profile, guess }) => {
+    // Of a catalogue, only what becomes a field or the id: when an item was added is no time of an event.
+    const roles = events.some((entry) => entry.path === path)
+      ? Object.values(guess.roles)
+      : [guess.roles.item, guess.roles.title, guess.roles.price, guess.roles.category, guess.roles.image];
+    const taken = new Set(roles.map((role) => role?.column));
+    const unused = profile.columns.map(({ name }) => name).filter((name) => !taken.has(name) && !written.has(name));
+    if (unused.length === 0) return [];
+    const names = unused.join(', ');
+    const describes = path === describing?.path;
+    return [
+      describes
+        ? `${path}: not used yet: ${names}. What describes an item becomes a field under data.items.with.fields, such as { column: ${unused[0]}, type: category }; conditions, expressions and models can read it then.`
+        : `${path}: not used: ${names}.`,
+    ];
+  });
+}
+
+/** Several types of events without weights count the same, which is seldom meant. */
+function weightNotes({ profile, guess }: LookedAt): readonly string[] {
+  const column = profile.columns.find((entry) => entry.name === guess.roles.type?.column);
+  const types = column?.examples ?? [];
+  if (types.length < 2) return [];
+  return [
+    `There are several types of events (${types.join(', ')}), and each counts 1. Where one says more than another, add weights under data.events.with, such as { ${types.map((type, place) => `${type}: ${place + 1}`).join(', ')} }, and \`recloom compare\` before and after.`,
+  ];
+}
+
 function rulesOf(looked: LookedAt): readonly Rule[] {
   return looked.guess.rules.map(({ reason, where }) => ({ reason, where }));
 }

@@ -48,13 +48,16 @@ export const splitHelp = `Splits (--split) and what each takes:
   leave-n-out     each user's last --n new items. The same
   random          a --fraction of each user's items. --seeds, --part,
                   --minimum-user-items
-  k-fold          each user's items in --folds parts, each asked once. --seed
+  k-fold          each user's items in --folds parts, each asked once. --seed,
+                  --minimum-user-items
   user-holdout    a --fraction of the users is asked as guests who bring
-                  the older part (--fold-in) of their items. --seeds
+                  the older part (--fold-in) of their items. --seeds,
+                  --minimum-user-items
   cold-items      a --fraction of the items is new: added with its fields
                   alone, and asked for. --seeds, --minimum-user-items
   predefined      --test FILE holds what was kept back: a data file like the
-                  config's events, or a config with its own data
+                  config's events, or a config with its own data.
+                  --cut is "now"
 
 With --relevant purchase, what users bought is asked for and is what they have;
 all other events are history, in each kind of split.`;
@@ -122,6 +125,34 @@ export function splitRequestOf(options: SplitOptions): SplitRequest {
   return { kind, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) };
 }
 
+/** What an option of a split is called on the command line. */
+const flags: Readonly<Record<Exclude<keyof SplitRequest, 'kind'>, string>> = {
+  cutMs: '--cut',
+  untilMs: '--until',
+  minimumItemUsers: '--minimum-item-users',
+  minimumUserItems: '--minimum-user-items',
+  repeats: '--repeats',
+  relevantTypes: '--relevant',
+  count: '--n',
+  fraction: '--fraction',
+  foldIn: '--fold-in',
+  folds: '--folds',
+  part: '--part',
+  seeds: '--seeds',
+  test: '--test',
+};
+
+/** Refuses what the kind of split does not take, before anything is read. @throws UsageError */
+async function checkTaken(request: SplitRequest): Promise<void> {
+  const { splitOptionsOf } = await import('@recloom/evaluate');
+  const { kind = 'temporal', ...given } = request;
+  const taken = splitOptionsOf(kind);
+  const wrong = (Object.keys(given) as (keyof typeof flags)[]).find((name) => !taken.includes(name));
+  if (wrong === undefined) return;
+  const own = taken.flatMap((name) => (name === 'kind' ? [] : [flags[name]]));
+  throw new UsageError(`--split ${kind} takes no ${flags[wrong]}.`, `It takes ${own.join(', ')}.`);
+}
+
 /** A config's data, and their splits. */
 export interface SplitData {
   readonly dataset: Dataset;
@@ -135,6 +166,7 @@ export interface SplitData {
  */
 export async function readSplits(config: string, options: SplitOptions, io: CliIo, observer: BuildObserver): Promise<SplitData> {
   const request = splitRequestOf(options);
+  await checkTaken(request);
   const [{ readPipelineData }, { makeSplits, readKeptBack }] = await Promise.all([import('@recloom/core'), import('@recloom/evaluate')]);
   const reading = { ...hostOptions(io), signal: io.signal, observer };
   const dataset = await readPipelineData(config, reading);

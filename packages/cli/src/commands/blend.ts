@@ -5,10 +5,10 @@ import type { BlendComparison, BlendStep, LearnedBlend, TemporalSplitOptions } f
 import { recloomError } from '@recloom/plugin-api';
 import type { Command } from 'commander';
 import { addCommand, type CommandHost, dateOption, hostOptions, listOption, numberOption, takeOnlyConfig } from '../command.js';
-import { formatCount, formatDuration } from '../render/format.js';
+import { formatCount, formatDuration, formatFigure, formatSigned } from '../render/format.js';
 import type { Style } from '../render/style.js';
 import { heading, renderTable } from '../render/table.js';
-import { truncate, wrap } from '../render/text.js';
+import { wrap } from '../render/text.js';
 import { UsageError, warningLines } from '../report-error.js';
 
 interface BlendCommandOptions {
@@ -49,7 +49,7 @@ export function registerBlend(program: Command, host: CommandHost): void {
       ['recloom compare shop.yaml blended.yaml --cut 2011-11-09', 'afterwards, once: what it is worth on the test'],
     ],
     configure: (command) => {
-      command.requiredOption('--cut <date>', 'first instant of what is learned on, e.g. 2011-10-09', dateOption);
+      command.requiredOption('--cut <date>', 'first instant of what is learned on, e.g. 2011-10-09 (required)', dateOption);
       command.option('--until <date>', 'its end; default: the end of the data', dateOption);
       command.option('--confirm-cut <date>', 'first instant of the check; default: the window of the same length before --cut', dateOption);
       command.option('--confirm-until <date>', 'its end; default: --cut where that is later, else the end of the data', dateOption);
@@ -195,12 +195,11 @@ function blendLines(learned: LearnedBlend, style: Style): string[] {
     ['learned on', learned.validation],
     ['checked on', learned.confirmation],
   ];
-  const signed = (value: number): string => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(4)}`;
   // The figures of the summary stand in the table.
   const [verdict = ''] = learned.summary.split(' Validation, ');
   return [
     style.bold(`A blend for surface ${learned.surface}`),
-    style.dim(`  today: ${truncate(learned.presentValue, Math.max(20, style.width - 9))}`),
+    ...wrap(learned.presentValue, style.width, '         ', '  today: ').map(style.dim),
     '',
     ...renderTable(
       [
@@ -236,10 +235,10 @@ function blendLines(learned: LearnedBlend, style: Style): string[] {
                 what,
                 found.cut.slice(0, 10),
                 formatCount(found.cases),
-                found.present.mean.toFixed(4),
-                found.learned.mean.toFixed(4),
-                signed(found.gain.mean),
-                `${signed(found.gain.low)} to ${signed(found.gain.high)}`,
+                formatFigure(found.present.mean),
+                formatFigure(found.learned.mean),
+                formatSigned(found.gain.mean),
+                `${formatSigned(found.gain.low)} … ${formatSigned(found.gain.high)}`,
               ],
             ],
       ),

@@ -1,4 +1,4 @@
-import type { Answer, AnswerItem, Pipeline } from '@recloom/core';
+import type { Answer, AnswerItem, Pipeline, RecommendRequest } from '@recloom/core';
 import type { Command } from 'commander';
 import { addCommand, type CommandCall, type CommandHost, hostOptions, numberOption, takeOnlyConfig } from '../command.js';
 import { exitCodes } from '../exit-codes.js';
@@ -18,7 +18,7 @@ export function registerDev(program: Command, host: CommandHost): void {
     usage: 'dev [config]',
     summary: 'rebuild and ask again whenever the config or the data change',
     detail:
-      'Watches the config, its bases and the files its data name. Components whose inputs did not change are kept, so a rebuild takes as long as what you edited. A mistake is shown and the last good snapshot goes on answering. With --json: one line per round.',
+      'Watches the config, its bases and the files its data name. Components whose inputs did not change are kept, so a rebuild takes as long as what you edited. A mistake is shown, and what the last good snapshot answers. With --json: one line per round.',
     examples: [
       ['recloom dev --user 17850 --purpose personalisation --explain', 'see what an edit does to one customer'],
       ['recloom dev --once --item 85123A --json', 'one round, for a script'],
@@ -72,15 +72,16 @@ class DevSession {
     ]);
     // The JSON of a round is one line; the steps of its build would be others.
     const renderer = createBuildRenderer(json ? { ...io, stderr: { write: () => true } } : io);
+    let isAsked = false;
     try {
       const report = await buildPipeline(this.#config, { ...hostOptions(io), observer: renderer.observer, signal: io.signal });
       renderer.stop();
       if (this.#pipeline === undefined) this.#pipeline = await openPipeline(this.#config, { ...hostOptions(io), signal: io.signal });
       else await this.#pipeline.reload();
+      isAsked = true;
       const request = requestOf(this.#call);
       await checkSearchSurface(this.#pipeline, request, this.#config, io);
-      const isSearch = request.text !== undefined || request.image !== undefined;
-      const answer = isSearch ? await this.#pipeline.search(request) : await this.#pipeline.recommend(request);
+      const answer = await ask(this.#pipeline, request);
       const changes = changesSince(this.#before, answer);
       this.#before = answer;
       if (json) {
@@ -100,13 +101,34 @@ class DevSession {
     } catch (error) {
       renderer.stop();
       if (io.signal.aborted) throw error;
-      return reportError(error, io, { json, debug: options.debug === true });
+      const exitCode = await reportError(error, io, { json, debug: options.debug === true });
+      if (!isAsked && !json) await this.#askLast();
+      return exitCode;
     }
+  }
+
+  /** After a failed build: what the last good snapshot, which is still open, answers. */
+  async #askLast(): Promise<void> {
+    const { style } = this.#call;
+    if (this.#pipeline === undefined) return;
+    const { answerLines } = await import('../render/answer.js');
+    const request = requestOf(this.#call);
+    const answer = await ask(this.#pipeline, request);
+    this.#call.print([
+      '',
+      style.dim('  The last good snapshot goes on answering:'),
+      '',
+      ...answerLines(answer, request, this.#pipeline, style),
+    ]);
   }
 
   async close(): Promise<void> {
     await this.#pipeline?.close();
   }
+}
+
+function ask(pipeline: Pipeline, request: RecommendRequest): Promise<Answer> {
+  return request.text !== undefined || request.image !== undefined ? pipeline.search(request) : pipeline.recommend(request);
 }
 
 /** What an edit did: by place `new`, `↑2`, `↓1` or nothing, and the ids that are no longer there. */

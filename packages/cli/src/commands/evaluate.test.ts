@@ -150,7 +150,11 @@ describe('evaluate', () => {
     expect(found).toMatchObject({ examples: 32, positives: 12, notScored: 0, users: 8 });
     expect(found.auc).toBeCloseTo(232 / 240, 12);
     const text = await shop.run([...asked, '--cut', '2024-05-05']);
-    expect(text.stdout).toMatch(/AUC +0\.9667[\s\S]*log loss/);
+    expect(text.stdout).toMatch(/AUC +\.9667[\s\S]*log loss/);
+    expect(text.stdout).not.toContain('no probability');
+    // A score that lies within 0 to 1 and is no chance: its log loss is worse than the base rate's.
+    const score = await shop.run([...asked.map((word) => (word === 'item.chance' ? '1.0 - item.chance' : word)), '--cut', '2024-05-05']);
+    expect(score.stdout.replace(/\s+/g, ' ')).toMatch(/no better than always saying the base rate.*The AUC reads order alone/);
     expect(await shop.run(['evaluate', '--clicks', 'view:purchase', '--column', 'score.recent', '--cut', '2024-05-11'])).toMatchObject({
       exitCode: 4,
       stderr: expect.stringContaining('RECLOOM_DAT_NO_LABELS'),
@@ -207,7 +211,13 @@ describe('evaluate', () => {
     };
     await usage(['--cut', 'soon'], /must be a date/);
     await usage(['--k', '0'], /whole number from 1/);
-    await usage(['--split', 'random', '--cut', '2024-05-11'], /RECLOOM_RUN_EVALUATION[\s\S]*takes no\s+"cutMs"/);
+    await usage(
+      ['--split', 'random', '--cut', '2024-05-11'],
+      /--split random takes no --cut\.\s+hint: It takes --fraction, --minimum-user-items,/,
+    );
+    // Before anything is read: there are no such data.
+    shop.write('nowhere.yaml', shopYaml.replaceAll('data/', 'nowhere/'));
+    await usage(['nowhere.yaml', '--split', 'cold-items', '--until', '2024-05-11'], /--split cold-items takes no --until/);
     await usage(['--seed', '1', '--seeds', '2'], /exclude each other/);
     await usage(['--split', 'predefined'], /needs --test/);
     await usage(['--split', 'k-fold', '--test', 'x.csv'], /belongs to --split predefined/);

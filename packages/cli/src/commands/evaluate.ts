@@ -7,8 +7,8 @@ import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import { addCommand, type CommandCall, type CommandHost, hostOptions, listOption, numberOption, takeOnlyConfig } from '../command.js';
 import { evaluationLines } from '../render/evaluation.js';
-import { formatCountOf, formatDuration, formatShare } from '../render/format.js';
-import { printable } from '../render/text.js';
+import { formatCountOf, formatDuration, formatFigure, formatShare } from '../render/format.js';
+import { printable, wrap } from '../render/text.js';
 import { UsageError } from '../report-error.js';
 import { addSplitOptions, nameOfConfig, readSplits, type SplitOptions, splitHelp, splitRequestOf } from '../split-options.js';
 
@@ -114,9 +114,20 @@ async function printClicks(call: CommandCall<EvaluateCommandOptions>, config: st
     '',
     `  examples     ${formatCountOf(found.examples, 'pair')} of user and item, ${formatShare(share)} positive, ${formatCountOf(found.users, 'user')}`,
     `  without      ${formatCountOf(found.notScored, 'pair')} had no prediction`,
-    `  AUC          ${found.auc.toFixed(4)}  ${call.style.dim('.5 is a coin, 1 perfect order')}`,
-    `  log loss     ${found.logLoss.toFixed(4)}  ${call.style.dim(`${found.baseRateLogLoss.toFixed(4)} by always saying ${formatShare(share)}`)}`,
-    `  calibration  ${found.calibrationError.toFixed(4)}  ${call.style.dim('mean distance of what was said from what happened')}`,
+    `  AUC          ${formatFigure(found.auc)}  ${call.style.dim('.5 is a coin, 1 perfect order')}`,
+    `  log loss     ${formatFigure(found.logLoss)}  ${call.style.dim(`${formatFigure(found.baseRateLogLoss)} by always saying ${formatShare(share)}`)}`,
+    `  calibration  ${formatFigure(found.calibrationError)}  ${call.style.dim('mean distance of what was said from what happened')}`,
+    ...(found.logLoss < found.baseRateLogLoss
+      ? []
+      : [
+          '',
+          ...wrap(
+            '! As a chance this is no better than always saying the base rate: log loss and calibration say nothing of a score that is no probability. The AUC reads order alone and stands. Use a calibrated output of a model for the other two.',
+            call.style.width,
+            '    ',
+            '  ',
+          ).map(call.style.yellow),
+        ]),
   ]);
 }
 

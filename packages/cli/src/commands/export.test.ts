@@ -77,7 +77,7 @@ describe('export', () => {
         '--seed',
         '7',
         '--with-ids',
-        '--purposes',
+        '--purpose',
         'personalisation',
         '--graded',
       ]);
@@ -155,9 +155,8 @@ describe('export', () => {
   );
 
   it.each([
-    [['export', '--out', 'x'], '--for'],
     [['export', '--for', 'testing', '--out', 'x'], 'training'],
-    [['export', '--for', 'training'], '--out'],
+    [['export'], '--out'],
     [[...training, '--out', 'x', '--cuts', 'never'], 'dates such as'],
     [[...training, '--out', 'x', '--cuts', '2024-05-12', '--every', '5d'], '--every belongs'],
     [[...training, '--out', 'x', '--every', 'often'], 'number of days'],

@@ -29,6 +29,7 @@ interface ExportCommandOptions {
   readonly minimumItemUsers: number;
   readonly minimumUserItems: number;
   readonly unlimited?: boolean;
+  readonly purpose?: readonly string[];
   readonly purposes?: readonly string[];
   readonly withIds?: boolean;
   readonly seed?: number;
@@ -53,8 +54,8 @@ export function registerExport(program: Command, host: CommandHost): void {
       ],
     ],
     configure: (command) => {
-      command.addOption(new Option('--for <purpose>', 'what the rows are for').choices(['training']).makeOptionMandatory());
-      command.requiredOption('-o, --out <folder>', 'folder to write; an earlier export in it is replaced');
+      command.addOption(new Option('--for <use>', 'what the rows are for').choices(['training']).default('training'));
+      command.requiredOption('-o, --out <folder>', 'folder to write, an earlier export in it is replaced (required)');
       command.option('-s, --surface <name>', 'surface whose candidates are exported; default: home');
       command.option('--cuts <dates>', 'instants, e.g. 2011-09-08,2011-10-09, or how many; default: 4', listOption);
       command.option('--every <days>', 'with a number of cuts: how far apart, e.g. 30d; default: one window', daysOption);
@@ -78,7 +79,9 @@ export function registerExport(program: Command, host: CommandHost): void {
       command.option('--minimum-item-users <count>', 'leave out items with fewer users before the cut', numberOption, 1);
       command.option('--minimum-user-items <count>', 'leave out users with fewer of those items', numberOption, 1);
       command.option('--unlimited', 'ask sources for the whole catalogue, as evaluate does');
-      command.option('-p, --purposes <names>', 'what the users agreed to; default: personalisation', listOption);
+      command.option('-p, --purpose <names>', 'what the users agreed to; default: personalisation', listOption);
+      // What it was called before it was called as everywhere.
+      command.addOption(new Option('--purposes <names>').argParser(listOption).hideHelp());
       command.option('--with-ids', "add the users' ids to groups.parquet");
       command.option('--seed <number>', "of the sample of negatives; default: the config's", numberOption);
     },
@@ -92,6 +95,7 @@ export function registerExport(program: Command, host: CommandHost): void {
       ]);
       const { options } = call;
       const cuts = cutsOf(options);
+      const purposes = [...(options.purpose ?? []), ...(options.purposes ?? [])];
       const expressions = options.column === undefined ? undefined : await expressionsOf(options.column, io.directory);
       // With --json stdout is one document and nothing else is said.
       const renderer = createBuildRenderer(call.json ? { ...io, stderr: { write: () => true } } : io);
@@ -119,7 +123,7 @@ export function registerExport(program: Command, host: CommandHost): void {
         ...(expressions === undefined ? {} : { expressions }),
         ...(options.features === undefined ? {} : { features: options.features }),
         ...(options.events === undefined ? {} : { eventTypes: options.events }),
-        ...(options.purposes === undefined ? {} : { purposes: options.purposes }),
+        ...(purposes.length === 0 ? {} : { purposes }),
         ...(options.seed === undefined ? {} : { seed: options.seed }),
       }).finally(() => renderer.stop());
       if (call.json) {
@@ -210,13 +214,21 @@ function exportLines(report: TrainingReport, style: Style): string[] {
   ): number => byCut.reduce((total, counts) => total + counts[key], 0);
   const reachable = schema.counts.positives + sum('positivesNotProposed') - sum('positivesAdded');
   const proposed = schema.counts.positives - sum('positivesAdded');
-  const dropped: readonly (readonly [number, string])[] = [
-    [sum('requestsWithoutPositive'), 'requests none of whose candidates was taken'],
-    [sum('positivesNotProposed') - sum('positivesAdded'), 'taken items that no source proposed'],
-    [sum('positivesRepeated'), 'taken items that the user had before and that were filtered'],
-    [sum('positivesOfUnknownItems'), 'taken items that were not in the catalogue of the cut'],
-    [sum('usersLeftOut'), 'users with too little before the cut'],
-    [sum('negativesLeftOut'), 'candidates not taken, beyond the sample'],
+  const dropped: readonly (readonly [number, string, string])[] = [
+    [sum('requestsWithoutPositive'), 'request none of whose candidates was taken', 'requests none of whose candidates was taken'],
+    [sum('positivesNotProposed') - sum('positivesAdded'), 'taken item that no source proposed', 'taken items that no source proposed'],
+    [
+      sum('positivesRepeated'),
+      'taken item that the user had before and that was filtered',
+      'taken items that the user had before and that were filtered',
+    ],
+    [
+      sum('positivesOfUnknownItems'),
+      'taken item that was not in the catalogue of the cut',
+      'taken items that were not in the catalogue of the cut',
+    ],
+    [sum('usersLeftOut'), 'user with too little before the cut', 'users with too little before the cut'],
+    [sum('negativesLeftOut'), 'candidate not taken, beyond the sample', 'candidates not taken, beyond the sample'],
   ];
   return [
     style.bold(`Training rows of surface ${schema.surface}`),
@@ -248,7 +260,7 @@ function exportLines(report: TrainingReport, style: Style): string[] {
     ),
     '',
     `  ${formatShare(reachable === 0 ? 0 : proposed / reachable)} of the items that were taken and new were proposed: the most a ranker can find`,
-    ...dropped.filter(([count]) => count > 0).map(([count, what]) => style.dim(`  left out: ${formatCount(count)} ${what}`)),
+    ...dropped.filter(([count]) => count > 0).map(([count, one, many]) => style.dim(`  left out: ${formatCountOf(count, one, many)}`)),
     ...(schema.leftOut.implied.length === 0 ? [] : [style.dim(`  left out with --without: ${schema.leftOut.implied.join(', ')}`)]),
     ...heading('Files', style, `${formatCountOf(schema.columns.length, 'column')}, ${formatDuration(report.milliseconds)}`),
     ...renderTable(

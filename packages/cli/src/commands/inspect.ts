@@ -173,7 +173,9 @@ async function inspectComponent(
       call.print([
         call.style.bold(`${printable(item)} ${printable(pipeline.title(item))}`) + call.style.dim(`  ${name}`),
         '',
-        ...valueLines(known, '  ', call.style, (id) => pipeline.title(id)),
+        ...(isEmpty(known)
+          ? [call.style.dim('  It knows nothing about this item, such as no neighbours.')]
+          : valueLines(known, '  ', call.style, (id) => pipeline.title(id))),
       ]);
   } finally {
     await pipeline.close();
@@ -198,9 +200,14 @@ function componentOf(
   }
 }
 
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
+}
+
 /** A JSON value as an indented outline; lists of flat records as tables, with the title of what they name under `item`. */
 function valueLines(value: unknown, indent: string, style: Style, title: (id: string) => string): string[] {
   if (Array.isArray(value)) {
+    if (value.length === 0) return [`${indent}${style.dim('none')}`];
     if (value.length > 0 && value.every(isFlatRecord)) return recordLines(value, indent, style, title);
     if (value.every((entry) => typeof entry !== 'object' || entry === null))
       return wrap(printable(value.map(scalar).join(', ')), style.width, indent);

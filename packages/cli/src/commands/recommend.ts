@@ -1,3 +1,4 @@
+import { recloomError } from '@recloom/plugin-api';
 import type { Command } from 'commander';
 import { addCommand, type CommandCall, type CommandHost, hostOptions, takeOnlyConfig } from '../command.js';
 import { type RequestOptions, requestOf, requestOptions } from '../request-options.js';
@@ -25,6 +26,7 @@ export function registerRecommend(program: Command, host: CommandHost): void {
 export async function answer(call: CommandCall<RequestOptions>, config: string, isSearch: boolean): Promise<void> {
   const [{ openPipeline }, { answerLines }] = await Promise.all([import('@recloom/core'), import('../render/answer.js')]);
   const { snapshot } = call.options;
+  await checkLimit(call, config);
   const pipeline = await openPipeline(config, {
     ...hostOptions(call.io),
     signal: call.io.signal,
@@ -43,4 +45,15 @@ export async function answer(call: CommandCall<RequestOptions>, config: string, 
   } finally {
     await pipeline.close();
   }
+}
+
+/** Refuses, before models are loaded, what no surface of the config answers. @throws RECLOOM_RUN_LIMIT, RECLOOM_CFG_* */
+async function checkLimit({ options, io }: CommandCall<RequestOptions>, config: string): Promise<void> {
+  const { limit, surface } = options;
+  if (limit === undefined) return;
+  const { loadConfig } = await import('@recloom/core');
+  const { config: loaded } = await loadConfig(config, { env: io.env as NodeJS.ProcessEnv });
+  const named = surface === undefined ? undefined : loaded.surfaces[surface];
+  const maximum = Math.max(...(named === undefined ? Object.values(loaded.surfaces) : [named]).map(({ limits }) => limits.items));
+  if (limit > maximum) throw recloomError('RECLOOM_RUN_LIMIT', { found: String(limit), maximum });
 }

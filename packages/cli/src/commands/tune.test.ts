@@ -47,10 +47,17 @@ describe('recloom tune', () => {
       done: readonly unknown[];
     };
     expect(document.done).toHaveLength(4);
-    expect(resumed.stdout).toContain(document.best.toFixed(4));
+    expect(resumed.stdout).toContain(` ${document.best.toFixed(4).replace(/^0/, '')}`);
     expect(existsSync(join(shop.directory, 'resumed.yaml'))).toBe(document.changes.length > 0);
     const table = (name: string): string => readFileSync(join(shop.directory, name), 'utf8');
     expect(table('resumed.trials.csv')).toBe(table('whole.trials.csv'));
+    // Numbers are those of the command.
+    expect(
+      table('whole.trials.csv')
+        .split('\n')
+        .slice(1, 5)
+        .map((line) => line.split(',')[0]),
+    ).toEqual(['1', '2', '3', '4']);
   }, 120_000);
 
   it('says what window it uses, that the test was not touched, and never touches a snapshot', async () => {

@@ -5,7 +5,7 @@ import type { TuneComparison, TuneReport, TuneSearch, TuneTrial } from '@recloom
 import { recloomError, type Warning } from '@recloom/plugin-api';
 import type { Command } from 'commander';
 import { addCommand, type CommandCall, type CommandHost, dateOption, hostOptions, numberOption, takeOnlyConfig } from '../command.js';
-import { formatCount, formatCountOf, formatDuration } from '../render/format.js';
+import { formatCount, formatCountOf, formatDuration, formatFigure, formatP, formatSigned } from '../render/format.js';
 import type { Style } from '../render/style.js';
 import { heading, renderTable } from '../render/table.js';
 import { pad, printable, wrap } from '../render/text.js';
@@ -295,14 +295,13 @@ function reportLines(report: TuneReport, style: Style): readonly string[] {
 }
 
 function comparisonCells(name: string, { start, best, cases, difference, pValue }: TuneComparison): readonly string[] {
-  const sign = difference.mean < 0 ? '−' : '+';
   return [
     `${name} (${formatCountOf(cases, 'case')})`,
     figure(start),
     figure(best),
-    `${sign}${figure(Math.abs(difference.mean))}`,
-    `${figure(difference.low)} to ${figure(difference.high)}`,
-    pValue < 0.001 ? '<.001' : pValue.toFixed(3),
+    formatSigned(difference.mean),
+    `${formatSigned(difference.low)} … ${formatSigned(difference.high)}`,
+    formatP(pValue).replace(/^p (?:= )?/, ''),
   ];
 }
 
@@ -319,6 +318,7 @@ function instant(text: string): string {
   return text.endsWith('T00:00:00.000Z') ? text.slice(0, 10) : `${text.slice(0, 16).replace('T', ' ')}`;
 }
 
+/** `.3279`, `−.0019`, as `evaluate` writes figures. */
 function figure(of: number): string {
-  return of.toFixed(4);
+  return formatFigure(of);
 }

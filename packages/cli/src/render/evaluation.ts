@@ -1,5 +1,5 @@
 import type { Comparison, Evaluation, EvaluationWarning, Figure, PipelineEvaluation } from '@recloom/evaluate';
-import { formatCount, formatCountOf, formatDuration, formatShare } from './format.js';
+import { formatCount, formatCountOf, formatDuration, formatFigure, formatP, formatShare, formatSigned } from './format.js';
 import type { Style } from './style.js';
 import { heading, renderTable, type TableColumn } from './table.js';
 import { printable, wrap } from './text.js';
@@ -19,23 +19,8 @@ export function evaluationLines(evaluation: Evaluation, style: Style): string[] 
   ];
 }
 
-/** `.1312`; figures are read with four decimals and no zero before the point. */
-function formatFigure(value: number): string {
-  return value.toFixed(4).replace(/^(-?)0\./, '$1.');
-}
-
-function formatSigned(value: number): string {
-  const text = formatFigure(Math.abs(value));
-  return `${value < 0 ? '−' : '+'}${text}`;
-}
-
 function formatInterval({ low, high }: Pick<Figure, 'low' | 'high'>, format: (value: number) => string = formatFigure): string {
   return `${format(low)} … ${format(high)}`;
-}
-
-/** `p < .001`, `p = .012`. */
-function formatP(value: number): string {
-  return value < 0.001 ? 'p < .001' : `p = ${value.toFixed(3).replace(/^0\./, '.')}`;
 }
 
 function splitLines({ shop, k, split }: Evaluation, style: Style): string[] {
@@ -111,7 +96,7 @@ function figureLines({ pipelines, k }: Evaluation, style: Style): string[] {
         right('F1'),
         right('MAP'),
         right('MRR'),
-        ...(hasGrades ? [right('graded NDCG')] : []),
+        ...(hasGrades ? [right('graded')] : []),
         ...(hasRevenue ? [right('revenue')] : []),
         right('fit'),
         right('ask'),

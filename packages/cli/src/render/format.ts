@@ -51,3 +51,21 @@ export function formatScore(score: number | null | undefined): string {
   if (size >= 1000) return formatCount(score);
   return score.toFixed(Math.max(0, Math.min(4, 3 - Math.floor(Math.log10(size)))));
 }
+
+/** `.1312`, `−.0019`; figures are read with four decimals and no zero before the point. */
+export function formatFigure(value: number): string {
+  return value
+    .toFixed(4)
+    .replace(/^(-?)0\./, '$1.')
+    .replace('-', '−');
+}
+
+/** `+.1312`, `−.0019`. */
+export function formatSigned(value: number): string {
+  return `${value < 0 ? '−' : '+'}${formatFigure(Math.abs(value))}`;
+}
+
+/** `p < .001`, `p = .012`. */
+export function formatP(value: number): string {
+  return value < 0.001 ? 'p < .001' : `p = ${value.toFixed(3).replace(/^0\./, '.')}`;
+}

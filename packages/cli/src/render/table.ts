@@ -20,7 +20,8 @@ export interface TableOptions {
 }
 
 const gap = '  ';
-const narrowest = 8;
+/** Room for the word `popularity`. */
+const narrowest = 10;
 
 /**
  * Lines of a table whose columns line up, no wider than the style's width where its columns can give way. Cells are plain

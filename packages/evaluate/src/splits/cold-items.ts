@@ -61,7 +61,7 @@ export function coldItems(dataset: Dataset, options: ColdItemsOptions = {}): Spl
     answers: cold,
     ...(options.relevantTypes === undefined ? {} : { relevantTypes: options.relevantTypes }),
     cutMs: dataset.lastEventMs,
-    dropped: [{ what: 'users', reason: `fewer than ${minimum} items that stay`, count: few }],
+    dropped: [{ what: 'users', reason: minimum === 1 ? 'no item that stays' : `fewer than ${minimum} items that stay`, count: few }],
     change: `Change the share of items that is taken out, or lower the items a user must have besides (${minimum} now).`,
   });
   const newItems = Array.from({ length: items.rowCount }, (_, row) => row)

@@ -108,6 +108,14 @@ export function makeSplits(dataset: Dataset, request: SplitRequest = {}): Descri
   });
   const repeated = (): Partial<SplitDescription> => ({ seeds });
   const times = seeds.length === 1 ? '' : `, ${seeds.length} times`;
+  const coldDescribed = (splits: readonly Split[]): DescribedSplits => {
+    const counts = splits.map(({ newItems }) => newItems?.length ?? 0).join(', ');
+    return described(
+      splits,
+      `${counts} of ${dataset.items.rowCount} items${times} are taken out of the data (each with a chance of ${percent(request.fraction ?? 0.2)}) and added as new products; only they are asked for.`,
+      repeated(),
+    );
+  };
   switch (kind) {
     case 'temporal': {
       const cutMs = request.cutMs ?? defaultCutMs(dataset);
@@ -158,11 +166,7 @@ export function makeSplits(dataset: Dataset, request: SplitRequest = {}): Descri
         repeated(),
       );
     case 'cold-items':
-      return described(
-        seeds.map((seed) => coldItems(dataset, { seed, ...fraction, ...shared })),
-        `${percent(request.fraction ?? 0.2)} of the items are taken out of the data${times} and added as new products; only they are asked for.`,
-        repeated(),
-      );
+      return coldDescribed(seeds.map((seed) => coldItems(dataset, { seed, ...fraction, ...shared })));
     case 'predefined': {
       if (request.test === undefined) throw refused('a predefined split needs the part that was kept back');
       const split = predefinedSplit(dataset, request.test, {

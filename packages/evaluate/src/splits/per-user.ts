@@ -140,7 +140,7 @@ function holdBack(
     training,
     byUser,
     cutMs: dataset.lastEventMs,
-    dropped: droppedUsers(`fewer than ${minimum} items`, few),
+    dropped: droppedUsers(minimum === 1 ? 'no item' : `fewer than ${minimum} items`, few),
     change: `Keep back fewer items, or lower the items a user must have (${minimum} now).`,
     ...(names === undefined ? {} : { relevantTypes: names }),
   };
@@ -206,7 +206,7 @@ export function userHoldout(dataset: Dataset, options: UserHoldoutOptions = {}):
     asOfMs: (_, places) => history.timesMs[places[0] as number] as number,
     cutMs: dataset.lastEventMs,
     ...(options.relevantTypes === undefined ? {} : { relevantTypes: options.relevantTypes }),
-    dropped: droppedUsers(`fewer than ${minimum} items`, few),
+    dropped: droppedUsers(minimum === 1 ? 'no item' : `fewer than ${minimum} items`, few),
     change: `Change the share of users that is kept out (${fraction} now), or lower the items a user must have (${minimum} now).`,
   });
 }

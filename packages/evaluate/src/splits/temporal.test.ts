@@ -51,7 +51,7 @@ describe('temporalSplit', () => {
       droppedUsers: 1,
       dropped: [
         { what: 'items', reason: 'fewer than 2 users in training', count: 2 },
-        { what: 'users', reason: 'fewer than 1 of the kept items in training', count: 1 },
+        { what: 'users', reason: 'none of the kept items in training', count: 1 },
       ],
     });
     expect(split.cases).toEqual([{ user: 'u3', known: ['a'], relevant: ['b'] }]);

@@ -83,12 +83,15 @@ export function temporalSplit(dataset: Dataset, options: TemporalSplitOptions): 
   const dropped = [
     {
       what: 'items' as const,
-      reason: `fewer than ${options.minimumItemUsers ?? 1} users in training`,
+      reason: (options.minimumItemUsers ?? 1) <= 1 ? 'no user in training' : `fewer than ${options.minimumItemUsers} users in training`,
       count: items.length - count(items),
     },
     {
       what: 'users' as const,
-      reason: `fewer than ${Math.max(1, options.minimumUserItems ?? 1)} of the kept items in training`,
+      reason:
+        (options.minimumUserItems ?? 1) <= 1
+          ? 'none of the kept items in training'
+          : `fewer than ${options.minimumUserItems} of the kept items in training`,
       count: users.length - count(users),
     },
     { what: 'pairs' as const, reason: otherTypesReason, count: otherTypes },

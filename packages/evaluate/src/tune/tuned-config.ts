@@ -22,14 +22,14 @@ export function tunedConfig(report: TuneReport, base: string): string {
   return writeConfigPatch({ base, comment: headerOf(report), changes: report.patch, notes });
 }
 
-/** The trials as comma-separated values with a line of names: number, figure, cases, what became of it, and each option. */
+/** The trials as comma-separated values with a line of names: number (from 1, as the command counts them), figure, cases, what became of it, and each option. */
 export function trialsTable(report: TuneReport): string {
   const names = Object.keys(report.done[0]?.values ?? {});
   const lines = [['trial', `${report.metric}@${report.k}`, 'cases', 'outcome', ...names]];
   for (const trial of report.done) {
     const outcome = trial.failed ?? (trial.isBest ? 'best so far' : trial.stopped ? 'stopped: an estimate' : '');
     lines.push([
-      String(trial.number),
+      String(trial.number + 1),
       trial.value === undefined ? '' : String(trial.value),
       String(trial.cases),
       outcome,
