@@ -99,7 +99,7 @@ describe('data', () => {
     const error = await refused({ 'events.csv': bad });
     expect([error.code, error.message]).toEqual([
       code,
-      '4 of 200 rows (2 %) are unreadable, more than the allowed 1 %: 4 × time (lines 17, 20, 50).',
+      '4 of 200 rows (2 %) are unreadable, more than the allowed 1 %: 4 × column "time" is not a time (lines 17, 20, 50), as `time` wants it.',
     ]);
     expect(error.hint).toContain('maxBadShare');
   });

@@ -230,7 +230,9 @@ describe('rows that cannot be used', () => {
     const source = await openSource(events, { path: 'a.csv', ...shop }, folderWith({ 'a.csv': messy }));
     const error = await failure(collect(source));
     expect(error.code).toBe('RECLOOM_DAT_TOO_MANY_BAD');
-    expect(error.message).toBe('2 of 7 rows (28.6 %) are unreadable, more than the allowed 1 %: 2 × at (lines 6, 8).');
+    expect(error.message).toBe(
+      '2 of 7 rows (28.6 %) are unreadable, more than the allowed 1 %: 2 × column "at" is not a time (lines 6, 8), as `time` wants it.',
+    );
     expect(JSON.stringify(error.toJSON())).not.toMatch(/soon|later/);
     expect(source.report().rowsRead).toBe(7);
   });

@@ -105,7 +105,14 @@ export class EventsSource implements DataSource {
       const value = await mapper.value('time', options.time as ValueMapping);
       const notation = await reader.typed.timeNotation(value, (scan) => mapper.from(scan), signal);
       const time = timeSql(value, notation, options.decimal);
-      columns.push({ name: 'time', sql: time.sql, label: value.label, ...dropUnreadable(time, value), required: 'time' });
+      columns.push({
+        name: 'time',
+        sql: time.sql,
+        label: value.label,
+        wanted: { option: 'time', what: 'a time' },
+        ...dropUnreadable(time, value),
+        required: 'time',
+      });
     }
     if (options.weight !== undefined) {
       const value = await mapper.value('weight', options.weight);

@@ -205,7 +205,9 @@ export class SourceReader {
     if (mapper.changed) return undefined;
 
     const fallible = this.#typed.fallible(mapper.columns);
-    const reasons: { readonly label: string; readonly kind: RowKind; readonly column?: string; readonly wanted?: Wanted | undefined }[] = [{ label: '', kind: 'rule' }];
+    const reasons: { readonly label: string; readonly kind: RowKind; readonly column?: string; readonly wanted?: Wanted | undefined }[] = [
+      { label: '', kind: 'rule' },
+    ];
     const cases: string[] = [];
     const add = (label: string, kind: RowKind, condition: string, column?: string, wanted?: Wanted): void => {
       cases.push(`WHEN ${condition} THEN ${reasons.length}`);
@@ -220,7 +222,8 @@ export class SourceReader {
     // Unknown is not true; but where a value that cannot be read makes it unknown, that is the reason to give.
     if (where !== undefined) add('where', 'rule', `${where} IS NULL`);
     for (const column of plan) {
-      if (column.readFrom !== undefined && column.unreadable === 'drop') add(column.label, 'bad', unread(column, column.readFrom), undefined, column.wanted);
+      if (column.readFrom !== undefined && column.unreadable === 'drop')
+        add(column.label, 'bad', unread(column, column.readFrom), undefined, column.wanted);
     }
     for (const column of plan)
       if (column.required !== undefined) add(`no ${column.required}`, 'missing', `${stagedName(column.name)} IS NULL`);

@@ -173,6 +173,7 @@ describe('fields', () => {
     const error = await failure(read({ fields: { price: 'number' } }, csv));
     expect(error.code).toBe('RECLOOM_DAT_TOO_MANY_BAD');
     expect(error.message).toContain('2 of 5 rows (40 %)');
+    expect(error.message).toContain('2 × column "price" is not a number (lines 2, 4), as `fields.price` wants it');
     expect(error.message).not.toMatch(/cheap|1e400/);
   });
 

@@ -41,6 +41,17 @@ interface Field {
   readonly fallible: boolean;
 }
 
+const nouns: Readonly<Record<FieldType | 'inferred', string>> = {
+  inferred: 'what its other values are',
+  text: 'a text',
+  number: 'a number',
+  category: 'a category',
+  boolean: 'true or false',
+  list: 'a list',
+  image: 'an image',
+  time: 'a time',
+};
+
 /**
  * Reads items or users: column `id` (text, unique, ascending by bytes) and one column per field. Rows of one id are joined by the
  * field's aggregate. A value that cannot be read counts as missing and is reported; the row stays.
@@ -152,7 +163,7 @@ export class TableSource implements DataSource {
       const first = row?.[`${field.staged}_first`] as readonly number[];
       const located = await staged.locate(first);
       const places = first.map((place) => located.get(place)).filter((place) => place !== undefined);
-      bad.push({ label: field.label, count, places });
+      bad.push({ label: field.label, count, places, wanted: { option: `fields.${field.name}`, what: nouns[field.type] } });
       warnings.push(
         badValuesWarning(field.label, count, places, reader.hasOneFile, count === 1 ? 'it counts as missing' : 'they count as missing'),
       );

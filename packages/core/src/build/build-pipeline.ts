@@ -1,4 +1,5 @@
 import { type Clock, type Column, type ColumnType, clockToken, type DataSource, RecloomError, type Warning } from '@recloom/plugin-api';
+import type { ConfigPath } from '../config/types.js';
 import type { ColumnarTable, Dataset } from '../data/dataset.js';
 import { readDataset } from '../data/read-dataset.js';
 import type { ServiceContainer } from '../di/container.js';
@@ -149,7 +150,9 @@ export async function readData(plan: Plan, services: ServiceContainer, observer:
 /** An error of a data source at the very option it speaks of: the path or column that is named in its message. */
 function dataError(error: unknown, node: PlannedNode, plan: Plan): RecloomError {
   const stamped = stampError(error, node, plan, 'read()');
-  const mentioned = findOption(plan.loaded, node.path, (option) => option.length > 1 && mentions(stamped.message, option));
+  const mentioned =
+    findOption(plan.loaded, node.path, (option) => option.length > 1 && mentions(stamped.message, option)) ??
+    optionNamed(stamped.message, node, plan);
   if (mentioned === undefined) return stamped;
   const { file, line, column } = plan.loaded.locate(mentioned);
   return new RecloomError({
@@ -161,6 +164,22 @@ function dataError(error: unknown, node: PlannedNode, plan: Plan): RecloomError 
     problems: stamped.problems,
     at: { ...stamped.at, file, ...(line > 0 ? { line, column } : {}) },
   });
+}
+
+/** The option that a message names in backticks, such as `fields.price`, where the config says it. */
+function optionNamed(message: string, node: PlannedNode, plan: Plan): ConfigPath | undefined {
+  for (const [, name = ''] of message.matchAll(/`([\w.]+)`/g)) {
+    const option = [...node.path, 'with', ...name.split('.')];
+    let value: unknown = plan.loaded.config;
+    for (const step of option) {
+      value =
+        typeof value === 'object' && value !== null && Object.hasOwn(value, step)
+          ? (value as Record<string | number, unknown>)[step]
+          : undefined;
+    }
+    if (value !== undefined) return option;
+  }
+  return undefined;
 }
 
 /** Whether a message names an option's value first of all: it opens with it, or with the words for a missing file or column and then it. */
