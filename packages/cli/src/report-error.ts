@@ -98,9 +98,9 @@ function problemLines(text: string, error: RecloomError, style: Style): string[]
  */
 export function excerptOf(line: string, caret: string, width: number): readonly [line: string, caret: string] {
   const frame = line.indexOf('| ') + 2;
-  const text = [...line.slice(frame).replaceAll('\t', ' ')];
+  const text = Array.from(line.slice(frame).replaceAll('\t', ' '));
   // The caret stands under UTF-16 units; shown are characters, some of them two columns wide.
-  const at = [...line.slice(frame, caret.length - 1)].length;
+  const at = Array.from(line.slice(frame, caret.length - 1)).length;
   // A caret behind the end of the line takes a column of its own.
   const room = Math.max(8, width - frame - (at >= text.length ? 1 : 0));
   const widthOf = (from: number, to: number): number => displayWidth(text.slice(from, to).join(''));
