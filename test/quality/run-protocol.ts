@@ -16,7 +16,7 @@ const help = (goal: Goal): string => `Usage: npm run quality -- ${goal.id} [opti
   --on valid|test     the part that is asked for (default valid: choose there; test is looked at once per final model)
   --column A|B        on test: A fitted on train, B on train + valid (default B)
   --pipeline FILE     the pipeline, a config with the surface "home" (default ${defaultPipeline(goal.id)})
-  --against FILE      one more pipeline on the same cases, with a paired test; again for more
+  --against FILE      one more pipeline on the same cases and data, with a paired test; again for more
   --served            with the limits of serving instead of the full catalogue; the share of right answers among the candidates is told
   --seeds N           fit and ask with the seeds 1 … N: mean and spread (default 1 run with the config's own seed)
   --every N           every Nth case only, to compare options quickly; such a figure is none for the table
@@ -107,7 +107,7 @@ export async function runProtocol(id: ProtocolId, request: ProtocolRequest): Pro
   const goal = goals[id];
   const { part, seeds, every, attributes, served } = request;
   const column = part === 'valid' || id === 'q1' ? 'B' : request.column;
-  const whole = await readProtocol(id, part, column, { attributes });
+  const whole = await readProtocol(id, part, column, { attributes, pipeline: resolve(root, request.pipeline) });
   const split: ProtocolSplit = every > 1 ? { ...whole, cases: whole.cases.filter((_, index) => index % every === 0) } : whole;
   const popularity = await measurePopularity(split, goal.k);
   const runs: Measured[] = [];
