@@ -167,7 +167,10 @@ describe('requests', () => {
 
   badInput('request-wrong-expression', (code) =>
     expectRefused(code, [
-      [{ filter: 'item.prise < 3.0' }, /"filter" is wrong: there is no column "item\.prise"; did you mean "item\.price"\? \(at column 1\)\.$/],
+      [
+        { filter: 'item.prise < 3.0' },
+        /"filter" is wrong: there is no column "item\.prise"; did you mean "item\.price"\? \(at column 1\)\.$/,
+      ],
       [{ filter: 'item.price' }, /"filter" is wrong: the result must be true or false, but it is a number \(at column 1\)\.$/],
       [{ boost: 'item.title' }, /"boost" is wrong: the result must be a number, but it is a text \(at column 1\)\.$/],
       [{ filter: `${'('.repeat(5_000)}true` }, /"filter" is wrong/],

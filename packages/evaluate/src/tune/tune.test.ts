@@ -143,7 +143,10 @@ describe('tune', () => {
     writeFileSync(join(directory, 'kept-back.csv'), events(3 * step - 1, 1));
     const other = await run(file, { journalDirectory });
     expect(other).toMatchObject({ resumed: 0, bestValues: { 'jump.shift': 4 }, warned: ['RECLOOM_DAT_TUNE_OTHER'] });
-    writeFileSync(file, JSON.stringify({ ...source, tune: { ...source['tune'], split: { kind: 'predefined', file: 'nowhere.csv' } } }));
+    writeFileSync(
+      file,
+      JSON.stringify({ ...source, tune: { ...(source as { tune?: object }).tune, split: { kind: 'predefined', file: 'nowhere.csv' } } }),
+    );
     await expect(run(file)).rejects.toMatchObject({ code: expect.stringMatching(/^(RECLOOM|DATA_DUCKDB|DUCKDB)_/) });
   });
 
