@@ -1,5 +1,6 @@
 // Entry of the WebAssembly module: the kernels of ../src/kernel-table.ts, by the same names.
 export { alsBasis, alsGramRows, alsSolveRows, alsTransformRows } from './als';
+export { boundedTopKMany, multiplyRowsMany } from './batch';
 export {
   accumulateRows,
   accumulateSparseRows,

@@ -1,4 +1,5 @@
 import { type AlsObjective, alsRegularization, alsStride, requireObjective } from './alternating-least-squares.js';
+import { BoundedRows, mostBounded } from './bounded-rows.js';
 import { perform, type WorkOptions } from './compute.js';
 import { KernelError, requireShape } from './kernel-error.js';
 import { alsBasisBytes, alsWorkspaceBytes } from './kernel-table.js';
@@ -70,6 +71,9 @@ function* diagonalPlan(kernels: Kernels, factors: Float32Array, width: number): 
 /** A fold-in's relative error; a request's one system costs little. */
 const foldInTolerance = 1e-5;
 const foldInSteps = 128;
+/** Below as many queries, or rows, laying the factors out once more is not worth it. */
+const fewestBounded = 8;
+const fewestRows = 1024;
 
 /**
  * Factors of people who were not there at the fit, or have done something since: the system of alternating least squares
@@ -85,6 +89,11 @@ export class AlsFoldIn {
   readonly #base: Float32Array;
   /** The solution of the last `solve`, padded. */
   readonly #solution: Float32Array;
+  /** Those of the last `solveMany`, one after the other, and how many there are. */
+  #solutions: Float32Array | undefined;
+  #solved = 0;
+  /** The factors laid out for many queries, when they were first asked for; null: they cannot be. */
+  #bounded: BoundedRows | null | undefined;
   #disposed = false;
 
   /** `source` comes from `diagonalizeFactors` and is copied. @throws RECLOOM_KRN_SHAPE, RECLOOM_KRN_OUT_OF_MEMORY */
@@ -113,46 +122,145 @@ export class AlsFoldIn {
    */
   solve(rows: Int32Array, values: Float32Array): boolean {
     this.#requireOpen();
+    const solved = new Uint8Array(1);
+    this.#solve(Int32Array.of(0, rows.length), rows, values, this.#solution, solved);
+    return solved[0] === 1;
+  }
+
+  /**
+   * Solves several systems: number s has the entries `[offsets[s], offsets[s + 1])` of `rows` and `values`, and the very
+   * solution that `solve` finds. One byte per system, 0 where there is no finite solution (all zeros then). The solutions
+   * stay for `scoresOfMany` and `bestOfMany` until the next call.
+   * @throws RECLOOM_KRN_SHAPE, RECLOOM_KRN_OUT_OF_MEMORY, RECLOOM_KRN_CLOSED
+   */
+  solveMany(offsets: Int32Array, rows: Int32Array, values: Float32Array): Uint8Array {
+    this.#requireOpen();
+    const count = offsets.length - 1;
+    requireShape(count >= 0 && offsets[0] === 0 && offsets[count] === rows.length, 'The offsets do not cover the rows.');
+    const solved = new Uint8Array(count);
+    if (this.#solutions === undefined || this.#solutions.length < count * this.#stride) {
+      this.#kernels.free(this.#solutions);
+      this.#solutions = undefined;
+      this.#solutions = this.#kernels.float32(count * this.#stride);
+    }
+    this.#solved = count;
+    this.#solve(offsets, rows, values, this.#solutions, solved);
+    return solved;
+  }
+
+  /**
+   * Scores of all rows by each of the last `solveMany`'s solutions: the score of row r by solution s at s × rowCount + r. Read
+   * only, valid until the next call of anything. Free it with the function that comes with it.
+   * @throws RECLOOM_KRN_OUT_OF_MEMORY, RECLOOM_KRN_CLOSED
+   */
+  scoresOfMany(): { readonly scores: Float32Array; readonly free: () => void } {
+    this.#requireOpen();
+    const scores = this.#kernels.float32(this.#solved * this.rowCount);
+    if (this.#solutions !== undefined && this.#solved > 0) {
+      this.#kernels.table.multiplyRowsMany(
+        this.#factors.byteOffset,
+        this.rowCount,
+        this.#stride,
+        this.#solutions.byteOffset,
+        this.#solved,
+        scores.byteOffset,
+      );
+    }
+    return { scores, free: () => this.#kernels.free(scores) };
+  }
+
+  /**
+   * For each of the last `solveMany`'s solutions the best rows that `open` allows (one byte per row) and that score above 0, as
+   * many as its entry of `limits`: those of `best`.
+   * @throws RECLOOM_KRN_SHAPE, RECLOOM_KRN_OUT_OF_MEMORY, RECLOOM_KRN_CLOSED
+   */
+  bestOfMany(limits: Int32Array, open: Uint8Array): TopRows[] {
+    this.#requireOpen();
+    const count = this.#solved;
+    requireShape(limits.length === count, () => `There are ${limits.length} limits for ${count} solutions.`);
+    const solutions = this.#solutions?.subarray(0, count * this.#stride);
+    if (solutions === undefined) return [];
+    // Long lists are most of the rows, so bounds would leave out little.
+    const bounded = (limit: number): boolean => limit <= mostBounded && 8 * limit <= this.rowCount;
+    const wanted = limits.filter(bounded).length;
+    const laidOut = wanted >= fewestBounded && this.rowCount >= fewestRows ? this.#layOut() : undefined;
+    const lists = laidOut?.best(
+      solutions,
+      limits.map((limit) => (bounded(limit) ? limit : 0)),
+      open,
+    );
+    return Array.from(limits, (limit, index) => {
+      const list = lists?.[index];
+      if (list !== undefined && bounded(limit)) return list;
+      const solution = solutions.subarray(index * this.#stride, (index + 1) * this.#stride);
+      const { rows, scores } = this.#kernels.scanTopK(this.#factors, this.#stride, solution, limit, open);
+      let kept = rows.length;
+      while (kept > 0 && !((scores[kept - 1] as number) > 0)) kept--;
+      return { rows: rows.subarray(0, kept), scores: scores.subarray(0, kept) };
+    });
+  }
+
+  #solve(offsets: Int32Array, rows: Int32Array, values: Float32Array, solutions: Float32Array, solved: Uint8Array): void {
     requireShape(rows.length === values.length, 'There must be one value per row.');
     for (const row of rows) if (row >>> 0 >= this.rowCount) requireShape(false, `Row ${row} is not below ${this.rowCount}.`);
+    const count = offsets.length - 1;
     const { memory, table } = this.#kernels;
     const mark = memory.markScratch();
     try {
-      const offsets = memory.takeScratch(8);
+      const starts = memory.takeScratch(offsets.byteLength);
       const indices = memory.takeScratch(rows.byteLength);
       const weights = memory.takeScratch(values.byteLength);
-      const regularization = memory.takeScratch(4);
+      const regularizations = memory.takeScratch(count * 4);
       const workspace = memory.takeScratch(alsWorkspaceBytes(this.#stride));
       const { buffer } = memory;
-      new Int32Array(buffer, offsets, 2).set([0, rows.length]);
+      new Int32Array(buffer, starts, offsets.length).set(offsets);
       new Int32Array(buffer, indices, rows.length).set(rows);
       new Float32Array(buffer, weights, values.length).set(values);
-      new Float32Array(buffer, regularization, 1)[0] = this.regularizationOf(rows.length);
-      const steps = table.alsSolveRows(
-        offsets,
-        indices,
-        weights,
-        0,
-        this.#objective.targetOffset,
-        this.#factors.byteOffset,
-        this.#stride,
-        this.#base.byteOffset,
-        regularization,
-        foldInTolerance,
-        foldInSteps,
-        0,
-        1,
-        workspace,
-        this.#solution.byteOffset,
-        0,
-      );
-      if (steps < 0) this.#solution.fill(0);
-      return steps >= 0;
+      const held = new Float32Array(buffer, regularizations, count);
+      for (let system = 0; system < count; system++)
+        held[system] = this.regularizationOf((offsets[system + 1] as number) - (offsets[system] as number));
+      const run = (begin: number, end: number): boolean =>
+        table.alsSolveRows(
+          starts,
+          indices,
+          weights,
+          0,
+          this.#objective.targetOffset,
+          this.#factors.byteOffset,
+          this.#stride,
+          this.#base.byteOffset,
+          regularizations,
+          foldInTolerance,
+          foldInSteps,
+          begin,
+          end,
+          workspace,
+          solutions.byteOffset,
+          0,
+        ) >= 0;
+      solved.fill(1);
+      if (run(0, count)) return;
+      // One of them has no finite solution: which one it is, they tell one by one.
+      for (let system = 0; system < count; system++) {
+        if (count > 1 && run(system, system + 1)) continue;
+        solved[system] = 0;
+        solutions.fill(0, system * this.#stride, (system + 1) * this.#stride);
+      }
     } catch (error) {
       throw asKernelError(error);
     } finally {
       memory.resetScratch(mark);
     }
+  }
+
+  /** In the norm of what all systems share, in which a solution is a combination of rows. */
+  #layOut(): BoundedRows | undefined {
+    if (this.#bounded === undefined) {
+      const regularization = this.regularizationOf(1);
+      const scales = Float32Array.from(this.#base, (value) => Math.sqrt(value + regularization));
+      this.#bounded = BoundedRows.of(this.#kernels, this.#factors, this.#stride, scales) ?? null;
+    }
+    return this.#bounded ?? undefined;
   }
 
   /** The regularisation of a system with so many entries. */
@@ -191,7 +299,8 @@ export class AlsFoldIn {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    for (const array of [this.#factors, this.#base, this.#solution]) this.#kernels.free(array);
+    this.#bounded?.dispose();
+    for (const array of [this.#factors, this.#base, this.#solution, this.#solutions]) this.#kernels.free(array);
   }
 
   #requireOpen(): void {

@@ -361,6 +361,49 @@ describe.each(both)('alternating least squares on %s', (_, kernels) => {
       expect(() => foldIn.scores(all)).toThrow(expect.objectContaining({ code: 'RECLOOM_KRN_CLOSED' }));
     }
   });
+
+  test('many fold-ins are those of one at a time, with the best rows in short lists and long ones', () => {
+    // Enough rows for the layout that many queries are asked in.
+    const [columns, width, systems] = [1100, 12, 24];
+    const factors = Float32Array.from({ length: columns * width }, (__, index) => Math.sin(index ** 2 + 1) / (1 + (index % 97)));
+    const foldIn = new AlsFoldIn(kernels, diagonalizeFactorsNow(kernels, factors, width), scaled);
+    const offsets = new Int32Array(systems + 1);
+    const rows: number[] = [];
+    const values: number[] = [];
+    for (let system = 0; system < systems; system++) {
+      // None, few, and more entries than are solved directly.
+      const entries = system % 6 === 0 ? 0 : system % 6 === 5 ? alsDirectEntries + 9 : system % 6;
+      for (let entry = 0; entry < entries; entry++) {
+        rows.push((system * 131 + entry * 37) % columns);
+        values.push(system === 8 && entry === 0 ? Number.NaN : 0.5 + (entry % 3));
+      }
+      offsets[system + 1] = rows.length;
+    }
+    const open = new Uint8Array(columns).fill(1);
+    for (let row = 0; row < columns; row += 7) open[row] = 0;
+    const limits = Int32Array.from({ length: systems }, (__, system) => (system === 4 ? columns : system === 10 ? 200 : 10 + (system % 3)));
+    const solved = foldIn.solveMany(offsets, Int32Array.from(rows), Float32Array.from(values));
+    const lists = foldIn.bestOfMany(limits, open);
+    const { scores, free } = foldIn.scoresOfMany();
+    const all = Int32Array.from({ length: columns }, (__, row) => row);
+    for (let system = 0; system < systems; system++) {
+      const [begin, end] = [offsets[system] as number, offsets[system + 1] as number];
+      const alone = foldIn.solve(Int32Array.from(rows.slice(begin, end)), Float32Array.from(values.slice(begin, end)));
+      expect(solved[system] === 1, `system ${system}`).toBe(alone);
+      expect([...scores.subarray(system * columns, (system + 1) * columns)]).toEqual([...foldIn.scores(all)]);
+      const best = foldIn.best(limits[system] as number, open);
+      const above = best.scores.filter((score) => score > 0).length;
+      expect([...(lists[system]?.rows ?? [])]).toEqual([...best.rows.subarray(0, above)]);
+      expect([...(lists[system]?.scores ?? [])]).toEqual([...best.scores.subarray(0, above)]);
+    }
+    expect(solved[8]).toBe(0);
+    free();
+    expect(() => foldIn.bestOfMany(limits.subarray(1), open)).toThrow(expect.objectContaining({ code: 'RECLOOM_KRN_SHAPE' }));
+    expect([...foldIn.solveMany(Int32Array.of(0), new Int32Array(0), new Float32Array(0))]).toEqual([]);
+    expect(foldIn.bestOfMany(new Int32Array(0), open)).toEqual([]);
+    foldIn.dispose();
+    expect(() => foldIn.scoresOfMany()).toThrow(expect.objectContaining({ code: 'RECLOOM_KRN_CLOSED' }));
+  });
 });
 
 test('the kernels and their twin take the same steps to the same factors', () => {

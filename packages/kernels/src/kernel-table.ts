@@ -21,6 +21,8 @@ export interface KernelTable {
   sparseDenseDot(indices: number, values: number, length: number, dense: number): number;
   /** output[r] = dot(matrix[r], vector) for all rows. */
   multiplyRows(matrix: number, rowCount: number, width: number, vector: number, output: number): number;
+  /** `multiplyRows` of consecutive queries: output[q * rowCount + r] = dot(matrix[r], query q). */
+  multiplyRowsMany(matrix: number, rowCount: number, width: number, queries: number, queryCount: number, output: number): number;
   /** output[r * width + c] = columns[c * count + r], or `missing` where that is not a number. */
   interleaveColumns(columns: number, count: number, width: number, missing: number, output: number): number;
   /** output[r] = sum over c, in order, of weights[c] * columns[c * count + r], with `missing` for what is not a number. */
@@ -79,6 +81,30 @@ export interface KernelTable {
     queries: number,
     queryCount: number,
     k: number,
+    mask: number,
+    outputRows: number,
+    outputScores: number,
+    outputCounts: number,
+    workspace: number,
+  ): number;
+  /**
+   * The rows with the highest dot products above 0 for consecutive queries, exactly: for query q at most limits[q], in slots
+   * from q * most, and their number in outputCounts[q], or -1 when the query's length is not finite. `blocks`, `lengths` and
+   * `order` hold the rows again as `BoundedRows` lays them out, with each component divided by its factor in `scales`, by
+   * which queries are multiplied. Mask and ties as in `topK`. Workspace: `boundedWorkspaceBytes`.
+   */
+  boundedTopKMany(
+    blocks: number,
+    lengths: number,
+    order: number,
+    rowCount: number,
+    matrix: number,
+    width: number,
+    queries: number,
+    scales: number,
+    queryCount: number,
+    limits: number,
+    most: number,
     mask: number,
     outputRows: number,
     outputScores: number,
@@ -443,6 +469,7 @@ export const kernelNames: readonly KernelName[] = [
   'sparseDot',
   'sparseDenseDot',
   'multiplyRows',
+  'multiplyRowsMany',
   'interleaveColumns',
   'combineColumns',
   'gatherRows',
@@ -455,6 +482,7 @@ export const kernelNames: readonly KernelName[] = [
   'topKAbove',
   'scanTopK',
   'scanTopKMany',
+  'boundedTopKMany',
   'quantizeRows',
   'quantizedTopK',
   'quantizedTopKMany',
@@ -505,6 +533,11 @@ export function selectionBytes(k: number): number {
 export function batchWorkspaceBytes(width: number, queryCount: number, k: number): number {
   const strips = Math.ceil(queryCount / stripColumns) + 1;
   return strips * stripColumns * width * 4 + 256 + queryCount * selectionBytes(k);
+}
+/** Bytes of workspace for `boundedTopKMany`: components, rests and rows kept of each query, and room to sort components. */
+export function boundedWorkspaceBytes(width: number, queryCount: number, most: number): number {
+  const chunks = Math.ceil(width / 16);
+  return queryCount * (16 + chunks * 128 + (chunks + 2) * 4 + most * 8 + 4) + 8 + width * 16 + 1024;
 }
 /** Bytes of workspace for `quantizedTopKMany`: widened codes of 16 rows, selections. */
 export function quantizedBatchBytes(stride: number, queryCount: number, k: number): number {

@@ -302,6 +302,38 @@ describe('ials', () => {
     }
   });
 
+  it('gives a batch over a large catalogue what it gives each request, to the bit: short lists and long ones, hidden items, all items scored', async () => {
+    const large = syntheticShop({ users: 300, items: 1600 });
+    const eligible = Uint8Array.from({ length: 1600 }, (_, row) => (row % 11 === 3 ? 0 : 1));
+    const requests = Array.from({ length: 40 }, (_, user) =>
+      user % 10 === 7 ? requestView({ items: [user, 3 * user] }) : large.request(user - 1),
+    );
+    const everything = Int32Array.from({ length: 1600 }, (_, row) => (row * 7) % 1600);
+    for (const excludeHistory of [true, false]) {
+      const component = await createTestHost({ shop: large }).open<Ials>(ials, {
+        options: { factors: 24, epochs: 3, minimumItemUsers: 1, excludeHistory },
+      });
+      for (const limit of [1, 10, 150, 1600]) {
+        const together = await component.propose(requestBatch(requests, { eligible }), limit);
+        for (const [index, request] of requests.entries()) {
+          const alone = await component.propose(requestBatch([request], { eligible }), limit);
+          const [begin, end] = [together.offsets[index] as number, together.offsets[index + 1] as number];
+          expect(together.rows.slice(begin, end)).toEqual(alone.rows);
+          expect(together.scores.slice(begin, end)).toEqual(alone.scores);
+        }
+        expect(together.rows.length).toBeGreaterThan(20 * Math.min(limit, 100));
+      }
+      const all = new Float32Array(requests.length * 1600);
+      await component.score(candidateBatch({ rows: requests.map(() => everything), requests }), all, signal);
+      for (const [index, request] of requests.entries()) {
+        const out = new Float32Array(1600);
+        await component.score(candidateBatch({ rows: [everything], requests: [request] }), out, signal);
+        expect(all.subarray(index * 1600, (index + 1) * 1600)).toEqual(out);
+      }
+      await component.dispose();
+    }
+  });
+
   it.each([
     ['nothing', []],
     ['one event', [{ user: 0, item: 1 }]],

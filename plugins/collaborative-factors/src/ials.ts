@@ -32,6 +32,9 @@ interface Needs {
 }
 type IalsCreate = CreateContext<IalsOptions, Needs, InputsSpec> & { readonly deps: { readonly compute: Compute } };
 
+const noPlaces: readonly number[] = [];
+/** Scores of a batch that are worked out together at most: 64 MB. */
+const mostProducts = 16_777_216;
 /** Items that `inspectItem` lists. */
 const inspectedItems = 10;
 
@@ -101,25 +104,45 @@ export class Ials implements CandidateSource, Scorer, Explainer, Inspectable, Fe
     for (let place = 0; place < this.#open.length; place++) {
       this.#open[place] = eligible?.[this.#modelRows[place] as number] === 0 ? 0 : 1;
     }
-    const lists = batch.requests.map((request) => {
-      batch.signal.throwIfAborted();
-      return this.#proposeOne(request, limit);
-    });
-    return joinProposals(lists, limit);
+    batch.signal.throwIfAborted();
+    const [first] = batch.requests;
+    return batch.requests.length === 1 && first !== undefined
+      ? joinProposals([this.#proposeOne(first, limit)], limit)
+      : this.#proposeMany(batch.requests, limit);
   }
 
   score(batch: CandidateBatch, out: Float32Array, signal: AbortSignal): void {
-    batch.requests.forEach((request, index) => {
+    signal.throwIfAborted();
+    const { requests, offsets, rows } = batch;
+    const known = this.#modelRows.length;
+    // Where most items of the catalogue are asked for, all of them are scored in one pass that reads the factors once.
+    const products = requests.length * known;
+    if (requests.length > 1 && 2 * batch.count >= products && products <= mostProducts) {
+      const solved = this.#solveMany(requests);
+      const { scores, free } = this.#foldIn.scoresOfMany();
+      for (let index = 0; index < requests.length; index++) {
+        const own = index * known;
+        const end = offsets[index + 1] as number;
+        for (let at = offsets[index] as number; at < end; at++) {
+          const row = rows[at] as number;
+          const place = row < this.#placeOf.length ? (this.#placeOf[row] as number) : -1;
+          out[at] = solved[index] === 1 && place >= 0 ? (scores[own + place] as number) : 0;
+        }
+      }
+      free();
+      return;
+    }
+    requests.forEach((request, index) => {
       signal.throwIfAborted();
-      const begin = batch.offsets[index] as number;
-      const end = batch.offsets[index + 1] as number;
+      const begin = offsets[index] as number;
+      const end = offsets[index + 1] as number;
       out.fill(0, begin, end);
       if (this.#solve(request) === undefined) return;
       const places = new Int32Array(end - begin);
       const targets = new Int32Array(end - begin);
       let count = 0;
       for (let at = begin; at < end; at++) {
-        const place = this.#placeOf[batch.rows[at] as number] ?? -1;
+        const place = this.#placeOf[rows[at] as number] ?? -1;
         if (place < 0) continue;
         places[count] = place;
         targets[count++] = at;
@@ -215,15 +238,67 @@ export class Ials implements CandidateSource, Scorer, Explainer, Inspectable, Fe
     return count > 0 && this.#foldIn.solve(solved.places, solved.values) ? solved : undefined;
   }
 
+  /** Folds requests in together: one byte each, 0 where a request says nothing that the model knows. */
+  #solveMany(requests: readonly RequestView[]): Uint8Array {
+    const offsets = new Int32Array(requests.length + 1);
+    let places = new Int32Array(16 * requests.length);
+    let values = new Float32Array(places.length);
+    let count = 0;
+    for (let index = 0; index < requests.length; index++) {
+      const { count: interests, rows, weights, largest } = this.#interests.read(requests[index] as RequestView);
+      if (count + interests > places.length) {
+        const [fewerPlaces, fewerValues] = [places, values];
+        places = new Int32Array(2 * (count + interests));
+        values = new Float32Array(places.length);
+        places.set(fewerPlaces);
+        values.set(fewerValues);
+      }
+      for (let at = 0; at < interests; at++) {
+        const place = this.#placeOf[rows[at] as number] as number;
+        if (place < 0) continue;
+        places[count] = place;
+        values[count++] = this.#options.alpha * largest * (weights[at] as number);
+      }
+      offsets[index + 1] = count;
+    }
+    const solved = this.#foldIn.solveMany(offsets, places.subarray(0, count), values.subarray(0, count));
+    for (let index = 0; index < requests.length; index++) if (offsets[index] === offsets[index + 1]) solved[index] = 0;
+    return solved;
+  }
+
+  /** What `#proposeOne` gives for each. */
+  #proposeMany(requests: readonly RequestView[], limit: number): Proposals {
+    const solved = this.#solveMany(requests);
+    // What a request hides may be among its best, so as many more are asked for.
+    const hidden = requests.map((request, index) => (solved[index] === 1 ? this.#openPlacesOf(request) : noPlaces));
+    const most = this.#modelRows.length;
+    const limits = Int32Array.from(hidden, (places, index) => (solved[index] === 1 ? Math.min(most, limit + places.length) : 0));
+    const lists = this.#foldIn.bestOfMany(limits, this.#open);
+    const offsets = new Int32Array(requests.length + 1);
+    const room = lists.reduce((sum, list) => sum + Math.min(limit, list.rows.length), 0);
+    const rows = new Int32Array(room);
+    const scores = new Float32Array(room);
+    let count = 0;
+    for (const [index, list] of lists.entries()) {
+      const closed = hidden[index] as readonly number[];
+      for (const place of closed) this.#open[place] = 0;
+      const end = count + limit;
+      for (let at = 0; at < list.rows.length && count < end; at++) {
+        const place = list.rows[at] as number;
+        if (this.#open[place] === 0) continue;
+        rows[count] = this.#modelRows[place] as number;
+        scores[count++] = list.scores[at] as number;
+      }
+      for (const place of closed) this.#open[place] = 1;
+      offsets[index + 1] = count;
+    }
+    return count === room ? { offsets, rows, scores } : { offsets, rows: rows.slice(0, count), scores: scores.slice(0, count) };
+  }
+
   #proposeOne(request: RequestView, limit: number): RequestProposals | undefined {
     if (this.#solve(request) === undefined) return undefined;
-    const closed: number[] = [];
-    for (const row of this.#hidden(request)) {
-      const place = this.#placeOf[row] ?? -1;
-      if (place < 0 || this.#open[place] === 0) continue;
-      this.#open[place] = 0;
-      closed.push(place);
-    }
+    const closed = this.#openPlacesOf(request);
+    for (const place of closed) this.#open[place] = 0;
     const { rows, scores } = this.#foldIn.best(limit, this.#open);
     for (const place of closed) this.#open[place] = 1;
     // Not wanted more than by chance: no proposal. Such items can only stand at the end.
@@ -232,10 +307,22 @@ export class Ials implements CandidateSource, Scorer, Explainer, Inspectable, Fe
     return { rows: rows.subarray(0, count).map((place) => this.#modelRows[place] as number), scores: scores.subarray(0, count) };
   }
 
-  /** Rows this request is never proposed: the items it names, and its history when told. */
-  #hidden(request: RequestView): Iterable<number> {
-    if (!this.#options.excludeHistory) return request.items;
-    return [...request.items, ...request.history.items.subarray(0, request.history.length)];
+  /** Places that are open but hidden from this request, each once. */
+  #openPlacesOf(request: RequestView): readonly number[] {
+    const places: number[] = [];
+    const close = (row: number): void => {
+      const place = this.#placeOf[row] ?? -1;
+      if (place < 0 || this.#open[place] === 0) return;
+      this.#open[place] = 0;
+      places.push(place);
+    };
+    for (const row of request.items) close(row);
+    if (this.#options.excludeHistory) {
+      const { items, length } = request.history;
+      for (let event = 0; event < length; event++) close(items[event] as number);
+    }
+    for (const place of places) this.#open[place] = 1;
+    return places;
   }
 }
 

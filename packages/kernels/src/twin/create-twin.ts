@@ -1,5 +1,6 @@
 import type { KernelTable } from '../kernel-table.js';
 import { alsTwin } from './als.js';
+import { batchTwin } from './batch.js';
 import { denseTwin } from './dense.js';
 import { evidenceTwin } from './evidence.js';
 import { factorizationTwin } from './factorization.js';
@@ -15,6 +16,7 @@ export function createTwin(buffer: () => SharedArrayBuffer): KernelTable {
   const memory = new MemoryViews(buffer);
   return {
     ...denseTwin(memory),
+    ...batchTwin(memory),
     ...selectionTwin(memory),
     ...sparseTwin(memory),
     ...factorizationTwin(memory),
