@@ -32,7 +32,6 @@ interface Needs {
 }
 type IalsCreate = CreateContext<IalsOptions, Needs, InputsSpec> & { readonly deps: { readonly compute: Compute } };
 
-const noPlaces: readonly number[] = [];
 /** Scores of a batch that are worked out together at most: 64 MB. */
 const mostProducts = 16_777_216;
 /** Items that `inspectItem` lists. */
@@ -270,7 +269,7 @@ export class Ials implements CandidateSource, Scorer, Explainer, Inspectable, Fe
   #proposeMany(requests: readonly RequestView[], limit: number): Proposals {
     const solved = this.#solveMany(requests);
     // What a request hides may be among its best, so as many more are asked for.
-    const hidden = requests.map((request, index) => (solved[index] === 1 ? this.#openPlacesOf(request) : noPlaces));
+    const hidden = requests.map((request, index) => (solved[index] === 1 ? this.#openPlacesOf(request) : []));
     const most = this.#modelRows.length;
     const limits = Int32Array.from(hidden, (places, index) => (solved[index] === 1 ? Math.min(most, limit + places.length) : 0));
     const lists = this.#foldIn.bestOfMany(limits, this.#open);
