@@ -21,7 +21,11 @@ assert.match(found.items[0].attributes.title, /gloves/i);
 const similar = await pipeline.recommend({ item: answer.items[0].id, surface: 'similar', limit: 3 });
 assert.ok(similar.items.length > 0 && similar.items.every((item) => item.id !== answer.items[0].id));
 
-assert.deepEqual(pipeline.record([{ user: 'user-3', item: answer.items[0].id, type: 'purchase' }]), { recorded: 1, unknownItems: 0 });
+assert.deepEqual(pipeline.record([{ user: 'user-3', item: answer.items[0].id, type: 'purchase' }]), {
+  recorded: 1,
+  unknownItems: 0,
+  unknownTypes: 0,
+});
 const next = await pipeline.recommend(request);
 assert.ok(!next.items.some((item) => item.id === answer.items[0].id), 'what was just bought is not recommended again');
 
