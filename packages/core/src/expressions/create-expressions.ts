@@ -4,7 +4,7 @@ import { compileTree } from './compile-expression.js';
 import { ExpressionFault } from './expression-fault.js';
 import type { ExpressionSchema } from './expression-schema.js';
 import { BufferPool, type Frame } from './frame.js';
-import { type BooleanNode, type NumberNode, nullBoolean } from './nodes.js';
+import { type BooleanNode, manyValues, type NumberNode, nullBoolean } from './nodes.js';
 
 export type { ExpressionSchema, RequestFieldType } from './expression-schema.js';
 
@@ -176,7 +176,8 @@ class ColumnExpression implements CompiledExpression {
     const root = this.#root;
     if (root.type === 'number') {
       const values = root.evaluate(frame);
-      out.set(values.subarray(0, frame.count), start);
+      if (frame.count >= manyValues) out.set(values.subarray(0, frame.count), start);
+      else for (let index = 0; index < frame.count; index++) out[start + index] = values[index] as number;
       frame.pool.giveNumbers(values);
     } else {
       const values = root.evaluate(frame);

@@ -3,6 +3,9 @@ import type { Frame, TextValues } from './frame.js';
 /** Null in a boolean column. */
 export const nullBoolean = 255;
 
+/** From so many values on, a copy by the engine is faster than a loop. */
+export const manyValues = 256;
+
 /** A compiled part of an expression that gives one number per candidate; NaN is null. The caller owns the buffer and gives it back to the pool. */
 export interface NumberNode {
   readonly type: 'number';

@@ -1,5 +1,5 @@
 import type { Frame } from './frame.js';
-import { type BooleanNode, type NumberNode, nullBoolean } from './nodes.js';
+import { type BooleanNode, manyValues, type NumberNode, nullBoolean } from './nodes.js';
 
 /** Works in place: `left` takes the result. */
 type InPlace = (left: Float64Array, right: Float64Array, count: number) => void;
@@ -198,7 +198,7 @@ export function batchColumn(read: (frame: Frame) => ArrayLike<number> | undefine
       const out = frame.pool.takeNumbers(frame.count);
       const values = read(frame);
       if (values === undefined) out.fill(Number.NaN, 0, frame.count);
-      else if (Number.isNaN(missing) && values.length === frame.count) out.set(values);
+      else if (frame.count >= manyValues && Number.isNaN(missing) && values.length === frame.count) out.set(values);
       else {
         for (let index = 0; index < frame.count; index++) {
           const value = values[index] as number;
