@@ -450,6 +450,57 @@ describe('items that come and change later', () => {
       { numRuns: 60 },
     );
   });
+
+  it('is, with similarities kept, with few of them and with none, the very same', async () => {
+    const random = createRandomStream(11);
+    const pick = (bound: number): number => random.integer(bound);
+    const vector = (): number[] | null => (pick(12) === 0 ? null : Array.from({ length: 6 }, () => pick(7) - 3));
+    for (const profile of ['sum-power', 'max'] as const) {
+      for (const power of [8, 3]) {
+        const feature = live(6, Array.from({ length: 100 }, vector));
+        // Of a hundred items, room for all, for 64, and for none.
+        const searches = await Promise.all(
+          [64, 0.028, 0].map((cacheMegabytes) => open([feature.matrix], { cacheMegabytes, profile, power, minimumSimilarity: -1 })),
+        );
+        for (let step = 0; step < 120; step++) {
+          for (let change = pick(3); change > 0; change--) feature.set(pick(feature.matrix.rowCount + (step % 10 === 0 ? 1 : 0)), vector());
+          // Many changes at once, more than are worth working into what is kept.
+          if (step === 60) for (let row = 0; row < 50; row++) feature.set(row, vector());
+          const items = Array.from({ length: 1 + pick(12) }, () => pick(feature.matrix.rowCount));
+          const rows = Int32Array.from({ length: 1 + pick(30) }, () => pick(feature.matrix.rowCount + 2));
+          const eligible = Uint8Array.from({ length: feature.matrix.rowCount }, () => (pick(4) > step % 4 ? 1 : 0));
+          const [all, few, none] = await Promise.all(
+            searches.map(async (search) => [
+              await find(search, { items }, 20),
+              await find(search, { items }, 20, eligible),
+              await scoresOf(search, { items }, [...rows]),
+            ]),
+          );
+          expect(all).toEqual(none);
+          expect(few).toEqual(none);
+        }
+        for (const search of searches) search.dispose();
+      }
+    }
+  });
+
+  it('takes over items that come while a long profile is being compared', async () => {
+    const random = createRandomStream(5);
+    const width = 24;
+    const feature = live(
+      width,
+      Array.from({ length: 9000 }, () => Array.from({ length: width }, () => random.normal())),
+    );
+    for (const count of [100, 600]) {
+      const search = await open([feature.matrix], { profile: 'max' });
+      const items = Array.from({ length: count }, (_, place) => place * 3);
+      const pending = find(search, { items }, 5);
+      feature.set(feature.matrix.rowCount, [...feature.matrix.values.subarray(0, width)]);
+      expect((await find(search, { items: [0] }, 1)).rows).toEqual([9000]);
+      expect((await pending).rows).toHaveLength(5);
+      search.dispose();
+    }
+  });
 });
 
 describe('batches, reasons, memory', () => {

@@ -1,4 +1,4 @@
-import { kernelsOf } from '@recloom/kernels';
+import { type Kernels, kernelsOf } from '@recloom/kernels';
 import {
   type CandidateBatch,
   type CandidateSource,
@@ -15,18 +15,22 @@ import {
   type Scorer,
   type Table,
 } from '@recloom/plugin-api';
+import { KeptSimilarities } from './kept-similarities.js';
 import type { NearestOptions } from './options.js';
 import { bestOf, type NearestRows, type Point, VectorSpace } from './vector-space.js';
 
 const dayMs = 86_400_000;
 /** Multiplications up to which all items are compared with all items of a profile; beyond, only the nearest of each. */
 const mostProducts = 120_000_000;
-/** Then each of them contributes at least so many rows. */
+/** Items whose similarities are worked out without a turn of the event loop. */
+const mostAtOnce = 2;
+/** Beyond `mostProducts`, each item contributes at least so many rows. */
 const leastPool = 100;
 /** Rows compared with all items of a profile between two turns of the event loop. */
 const rowsPerSlice = 512;
 /** Long work lets the event loop turn after so long. */
-const turnAfterMs = 8;
+const turnAfterMs = 2;
+const bytesPerMegabyte = 2 ** 20;
 
 type EventLoopTurn = () => Promise<void> | undefined;
 
@@ -46,12 +50,16 @@ interface Aim {
 export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable {
   readonly #options: NearestOptions;
   readonly #items: Table;
+  readonly #kernels: Kernels;
   readonly #space: VectorSpace;
+  readonly #kept: KeptSimilarities;
 
-  private constructor(options: NearestOptions, items: Table, space: VectorSpace) {
+  private constructor(options: NearestOptions, items: Table, kernels: Kernels, space: VectorSpace) {
     this.#options = options;
     this.#items = items;
+    this.#kernels = kernels;
     this.#space = space;
+    this.#kept = new KeptSimilarities(space, options.cacheMegabytes * bytesPerMegabyte);
   }
 
   /**
@@ -66,14 +74,15 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
     compute: Compute,
     signal: AbortSignal,
   ): Promise<Nearest> {
-    const space = new VectorSpace(kernelsOf(compute), features, options.weights);
+    const kernels = kernelsOf(compute);
+    const space = new VectorSpace(kernels, features, options.weights);
     try {
       await space.fill(signal);
     } catch (error) {
       space.dispose();
       throw error;
     }
-    return new Nearest(options, items, space);
+    return new Nearest(options, items, kernels, space);
   }
 
   propose(batch: RequestBatch, limit: number): Proposals | Promise<Proposals> {
@@ -164,24 +173,40 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
   ): RequestProposals | undefined | Promise<RequestProposals | undefined> {
     const aim = this.#aimOf(request);
     if (aim === undefined) return undefined;
-    const mask = this.#space.maskOf(batch.eligible, aim.excluded);
     const single = this.#singlePoint(aim);
-    if (single !== undefined) return this.#similarEnough(this.#space.nearest(single, limit, mask));
-    const { width } = this.#space;
-    const rows = rowsOf(mask);
-    if (rows.length * width * aim.points.length > mostProducts) {
-      return this.#nearestInPool(aim, limit, mask, batch.signal, turn).then((found) => this.#similarEnough(found));
+    if (single !== undefined)
+      return this.#similarEnough(this.#space.nearest(single, limit, this.#space.maskOf(batch.eligible, aim.excluded)));
+    const maskNow = (): Uint8Array => this.#space.maskOf(batch.eligible, aim.excluded);
+    const mask = maskNow();
+    const open = mask.reduce((sum, allowed) => sum + allowed, 0);
+    if (open * this.#space.width * aim.points.length > mostProducts) {
+      return this.#nearestInPool(aim, limit, maskNow, batch.signal, turn).then((found) => this.#similarEnough(found));
     }
-    const own = new Float32Array(rows.length);
-    if (rows.length * 2 < mask.length) {
+    if (open * 2 < mask.length) {
       // Most rows may not be proposed: only the others are compared.
-      this.#combine(aim, rows, own);
-    } else {
-      const scores = new Float32Array(mask.length);
-      this.#combine(aim, undefined, scores);
-      for (let place = 0; place < rows.length; place++) own[place] = scores[rows[place] as number] as number;
+      const rows = rowsOf(mask, open);
+      const scores = new Float32Array(open);
+      this.#combine(aim, rows, scores);
+      return this.#similarEnough(bestOf(rows, scores, limit));
     }
-    return this.#similarEnough(bestOf(rows, own, limit));
+    const ofAll = (): RequestProposals => {
+      const now = maskNow();
+      const scores = new Float32Array(now.length);
+      this.#combine(aim, undefined, scores);
+      return this.#similarEnough(this.#kernels.topK(scores, limit, now));
+    };
+    const missing = aim.rows.filter((row) => !this.#kept.has(row)).length;
+    return missing > mostAtOnce ? this.#keepAll(aim, batch.signal, turn).then(ofAll) : ofAll();
+  }
+
+  /** Works out the similarities of an aim's items, letting the event loop turn in between. */
+  async #keepAll(aim: Aim, signal: AbortSignal, turn: EventLoopTurn): Promise<void> {
+    for (let index = 0; index < aim.points.length; index++) {
+      await turn();
+      signal.throwIfAborted();
+      this.#kept.of(aim.rows[index] as number, aim.points[index] as Point);
+    }
+    this.#space.synchronise();
   }
 
   #similarEnough(found: NearestRows): RequestProposals {
@@ -217,12 +242,15 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
    * Compares only the nearest of each point: all that `max` can give, and nearly always what a high power gives. The event
    * loop turns between the scans.
    */
-  async #nearestInPool(aim: Aim, limit: number, mask: Uint8Array, signal: AbortSignal, turn: EventLoopTurn): Promise<NearestRows> {
+  async #nearestInPool(aim: Aim, limit: number, maskNow: () => Uint8Array, signal: AbortSignal, turn: EventLoopTurn): Promise<NearestRows> {
     const pool = new Set<number>();
     const perPoint = this.#options.profile === 'max' ? limit : Math.max(limit, leastPool);
+    let mask = maskNow();
     for (const point of aim.points) {
       await turn();
       signal.throwIfAborted();
+      // Another request may have taken over new items meanwhile.
+      if (mask.length !== this.#space.rowCount) mask = maskNow();
       for (const row of this.#space.nearest(point, perPoint, mask).rows) pool.add(row);
     }
     const rows = Int32Array.from(pool).sort();
@@ -238,27 +266,39 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
   /** The combined score of rows (all rows when undefined): the best cosine, or the weighted power mean of those above 0. */
   #combine(aim: Aim, rows: Int32Array | undefined, out: Float32Array): void {
     const { profile, power } = this.#options;
-    const similarities = new Float32Array(out.length);
-    const combined = new Float64Array(out.length).fill(Number.NaN);
+    const combined = new Float64Array(out.length);
+    const own = new Float32Array(rows === undefined ? 0 : rows.length);
     let total = 0;
     for (let index = 0; index < aim.points.length; index++) {
       const point = aim.points[index] as Point;
       const weight = aim.weights[index] as number;
       total += weight;
-      if (rows === undefined) this.#space.allSimilarities(point, similarities);
-      else this.#space.similarities(point, rows, similarities);
-      for (let place = 0; place < similarities.length; place++) {
-        const similarity = similarities[place] as number;
-        if (Number.isNaN(similarity)) continue;
-        const before = combined[place] as number;
-        if (profile === 'max') combined[place] = Number.isNaN(before) ? similarity : Math.max(before, similarity);
-        else combined[place] = (Number.isNaN(before) ? 0 : before) + weight * (similarity > 0 ? raise(similarity, power) : 0);
-      }
+      const similarities = this.#similaritiesOf(aim.rows[index] as number, point, rows, own);
+      if (profile === 'max') addLargest(similarities, index === 0, combined);
+      else addPowers(similarities, weight, power, combined);
     }
+    const meeting = this.#space.meeting(aim.points);
+    const squarings = squaringsOf(power);
     for (let place = 0; place < out.length; place++) {
       const value = combined[place] as number;
-      out[place] = profile === 'max' || Number.isNaN(value) ? value : (value / total) ** (1 / power);
+      if (meeting[this.#space.patternOf(rows === undefined ? place : (rows[place] as number))] === 0) out[place] = Number.NaN;
+      else if (profile === 'max') out[place] = value;
+      else if (squarings === undefined) out[place] = (value / total) ** (1 / power);
+      else {
+        let root = value / total;
+        for (let left = squarings; left > 0; left--) root = Math.sqrt(root);
+        out[place] = root;
+      }
     }
+  }
+
+  /** Similarities of rows (all rows when undefined) to an item, NaN where there is none; `own` is written where they are not kept. */
+  #similaritiesOf(row: number, point: Point, rows: Int32Array | undefined, own: Float32Array): Float32Array {
+    if (rows === undefined) return this.#kept.of(row, point);
+    const kept = this.#kept.peek(row, point);
+    if (kept === undefined) this.#space.similarities(point, rows, own);
+    else for (let place = 0; place < rows.length; place++) own[place] = kept[rows[place] as number] ?? Number.NaN;
+    return own;
   }
 
   #aimOf(request: RequestView): Aim | undefined {
@@ -312,12 +352,40 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
   }
 }
 
-/** The rows a mask leaves, ascending. */
-function rowsOf(mask: Uint8Array): Int32Array {
-  const rows = new Int32Array(mask.length);
-  let count = 0;
-  for (let row = 0; row < mask.length; row++) if (mask[row] === 1) rows[count++] = row;
-  return rows.subarray(0, count);
+/** The `count` rows that a mask leaves, ascending. */
+function rowsOf(mask: Uint8Array, count: number): Int32Array {
+  const rows = new Int32Array(count);
+  let place = 0;
+  for (let row = 0; row < mask.length; row++) if (mask[row] === 1) rows[place++] = row;
+  return rows;
+}
+
+/** Keeps the larger of each; what is no number counts as nothing. */
+function addLargest(similarities: Float32Array, isFirst: boolean, combined: Float64Array): void {
+  for (let place = 0; place < combined.length; place++) {
+    const similarity = similarities[place] as number;
+    const before = isFirst ? Number.NEGATIVE_INFINITY : (combined[place] as number);
+    combined[place] = similarity > before ? similarity : before;
+  }
+}
+
+/** Adds a power of each similarity above 0, times `weight`. */
+function addPowers(similarities: Float32Array, weight: number, power: number, combined: Float64Array): void {
+  const squarings = squaringsOf(power);
+  for (let place = 0; place < combined.length; place++) {
+    const similarity = similarities[place] as number;
+    if (!(similarity > 0)) continue;
+    let raised = similarity;
+    if (squarings === undefined) raised = raise(similarity, power);
+    else for (let left = squarings; left > 0; left--) raised *= raised;
+    combined[place] = (combined[place] as number) + weight * raised;
+  }
+}
+
+/** How often a number is squared for a power of 1, 2, 4, …; undefined for the powers between. */
+function squaringsOf(power: number): number | undefined {
+  const squarings = Math.log2(power);
+  return Number.isInteger(squarings) ? squarings : undefined;
 }
 
 /** A positive number to a power; whole powers by squaring, which is several times faster than `**`. */

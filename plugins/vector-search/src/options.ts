@@ -34,6 +34,14 @@ export const nearestOptions = z.strictObject({
     .min(1)
     .default(50)
     .describe('Profile: how many of the last different items of the history are used, a count (default 50).'),
+  cacheMegabytes: z
+    .number()
+    .min(0)
+    .max(4096)
+    .default(64)
+    .describe(
+      'Memory for the similarities of items that histories and baskets hold, which are the same for everybody: about 4.5 bytes × items of the catalogue for each; the least recently used go first, in MB; 0 keeps none (default 64).',
+    ),
   minimumSimilarity: z.number().min(-1).max(1).default(0).describe('Items below this score are not proposed, from -1 to 1 (default 0).'),
 });
 

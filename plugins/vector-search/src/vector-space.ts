@@ -8,6 +8,8 @@ const numbersPerTurn = 1 << 16;
 const spareRows = 1.5;
 /** Up to this many rows the float scan is as quick as proposing by int8. */
 const exactRows = 8192;
+/** Changes of rows that are remembered at least. */
+const rememberedChanges = 4096;
 /** One bit per feature says which of them a row has. */
 const mostFeatures = 8;
 
@@ -40,6 +42,9 @@ export class VectorSpace {
   #patterns = new Uint8Array(0);
   /** How many rows have each pattern. */
   readonly #patternCounts = new Int32Array(1 << mostFeatures);
+  /** Rows added or changed, oldest first, after those forgotten. */
+  #changes: number[] = [];
+  #forgotten = 0;
 
   /**
    * @param weights by feature name; default 1. A feature of weight 0 is left out.
@@ -77,6 +82,17 @@ export class VectorSpace {
   /** Numbers per point. */
   get width(): number {
     return this.#width;
+  }
+
+  /** Rows added or changed so far, each as often as it was. */
+  get changeCount(): number {
+    return this.#forgotten + this.#changes.length;
+  }
+
+  /** The rows added or changed since there were `changeCount` changes, each once; undefined when that is too long ago. */
+  changedSince(changeCount: number): Int32Array | undefined {
+    if (changeCount < this.#forgotten) return undefined;
+    return Int32Array.from(new Set(this.#changes.slice(changeCount - this.#forgotten)));
   }
 
   /** Names of the features in use, by bit. */
@@ -117,6 +133,12 @@ export class VectorSpace {
     this.#append(before, after);
     for (const row of rows) this.#replace(row);
     this.#versions = this.#features.map((feature) => feature.version);
+    for (const row of rows) this.#changes.push(row);
+    for (let row = before; row < after; row++) this.#changes.push(row);
+    if (this.#changes.length > 2 * rememberedChanges) {
+      this.#forgotten += this.#changes.length - rememberedChanges;
+      this.#changes = this.#changes.slice(-rememberedChanges);
+    }
   }
 
   /** The point of an item; pattern 0 when it has no feature or the row is unknown. The vector is a copy. */
@@ -171,6 +193,17 @@ export class VectorSpace {
       lists.push({ rows: found.rows, scores: found.scores.map((score) => clamp(score * factor)) });
     }
     return lists.length === 1 ? (lists[0] as NearestRows) : mergeLists(lists, limit);
+  }
+
+  /** Which patterns of rows have a similarity to at least one of the points, by pattern. */
+  meeting(points: readonly Point[]): Uint8Array {
+    const union = points.reduce((bits, { pattern }) => bits | pattern, 0);
+    return Uint8Array.from({ length: 1 << this.#features.length }, (_, pattern) => ((pattern & union) !== 0 ? 1 : 0));
+  }
+
+  /** The pattern of a row; 0 for an unknown one. */
+  patternOf(row: number): number {
+    return row >= 0 && row < this.rowCount ? (this.#patterns[row] as number) : 0;
   }
 
   /** Similarities of rows to a point into `out`; NaN where there is none. */
