@@ -100,9 +100,9 @@ export class Ials implements CandidateSource, Scorer, Explainer, Inspectable, Fe
 
   propose(batch: RequestBatch, limit: number): Proposals {
     const { eligible } = batch;
-    for (let place = 0; place < this.#open.length; place++) {
-      this.#open[place] = eligible?.[this.#modelRows[place] as number] === 0 ? 0 : 1;
-    }
+    if (eligible === undefined) this.#open.fill(1);
+    else
+      for (let place = 0; place < this.#open.length; place++) this.#open[place] = eligible[this.#modelRows[place] as number] === 0 ? 0 : 1;
     batch.signal.throwIfAborted();
     const [first] = batch.requests;
     return batch.requests.length === 1 && first !== undefined

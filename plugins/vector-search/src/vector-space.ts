@@ -6,7 +6,7 @@ const rowsPerSlice = 4096;
 const numbersPerTurn = 1 << 16;
 /** Room for so many times the rows there are, so that items added later seldom have all vectors copied; what is not used is not touched. */
 const spareRows = 1.5;
-/** Up to this many rows the float scan is as quick as proposing by int8. */
+/** Up to this many rows a float pass over all of them is as quick as proposing by int8. */
 const exactRows = 8192;
 /** Changes of rows that are remembered at least. */
 const rememberedChanges = 4096;
@@ -185,14 +185,33 @@ export class VectorSpace {
 
   /** The `limit` rows of the mask that are most similar to a point. */
   nearest(point: Point, limit: number, mask: Uint8Array): NearestRows {
+    if (this.rowCount <= exactRows) return this.#nearestOfAll(point, limit, mask);
     const lists: NearestRows[] = [];
     for (const pattern of this.#patternsMeeting(point.pattern)) {
-      const own = this.#restrict(mask, pattern);
-      const found = this.#index.search(point.vector, limit, { mask: own, exact: this.rowCount <= exactRows });
+      const found = this.#index.search(point.vector, limit, { mask: this.#restrict(mask, pattern) });
       const factor = this.#factor(point.pattern & pattern);
       lists.push({ rows: found.rows, scores: found.scores.map((score) => clamp(score * factor)) });
     }
     return lists.length === 1 ? (lists[0] as NearestRows) : mergeLists(lists, limit);
+  }
+
+  /** `nearest` in one pass, whatever features rows have. */
+  #nearestOfAll(point: Point, limit: number, mask: Uint8Array): NearestRows {
+    if (point.pattern === 0 || this.rowCount === 0) return { rows: new Int32Array(0), scores: new Float32Array(0) };
+    let open = 0;
+    for (let row = 0; row < mask.length; row++) open += mask[row] as number;
+    if (2 * open >= this.rowCount) {
+      const scores = new Float32Array(this.rowCount);
+      this.allSimilarities(point, scores);
+      return this.#kernels.topK(scores, limit, mask);
+    }
+    const rows = new Int32Array(open);
+    let place = 0;
+    for (let row = 0; row < mask.length; row++) if (mask[row] === 1) rows[place++] = row;
+    const scores = new Float32Array(open);
+    this.similarities(point, rows, scores);
+    const found = this.#kernels.topK(scores, limit);
+    return { rows: found.rows.map((at) => rows[at] as number), scores: found.scores };
   }
 
   /** Which patterns of rows have a similarity to at least one of the points, by pattern. */

@@ -14,6 +14,7 @@ import { CandidateSet, MergeScratch } from './candidate-set.js';
 import type { LiveFeature } from './live-feature.js';
 import type { Plan } from './plan.js';
 import type { RequestState } from './request-state.js';
+import { RequestTurns } from './request-turns.js';
 
 /** Services that requests use, resolved once. */
 export interface RequestServices {
@@ -46,6 +47,8 @@ export class Engine {
 
   /** Abort controllers that were made but never aborted. */
   readonly spareControllers: AbortController[] = [];
+  /** Of requests whose queries were encoded. */
+  readonly encodedTurns = new RequestTurns();
   readonly #scratch: MergeScratch[] = [];
   readonly #sets: CandidateSet[] = [];
   readonly #eligible = new Map<string, { readonly version: number; readonly mask: Uint8Array }>();
