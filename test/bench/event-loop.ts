@@ -1,5 +1,4 @@
 // How long the host's event loop is held up while encoders work (G9).
-import { closeSync, openSync, readSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Dataset, datasetFromArrays, openPipeline, type Pipeline } from '@recloom/core';
 import { atTimes, poissonTimes, quantileOf, sharedNowMs } from './arrivals.js';
@@ -7,17 +6,18 @@ import type { GoalResult } from './goal.js';
 import { root } from './online-retail.js';
 import { type EmojiPicture, emojiPictures } from './pictures.js';
 import type { SuiteOptions } from './suites.js';
+import { threadClock } from './thread-clock.js';
 
-const probesPerSecond = 500;
+const probesPerSecond = 1_000;
 /** Every so many probes stand for a request; every third of those brings words to encode. */
-const probesPerRequest = 10;
+const probesPerRequest = 20;
 const answerLength = 10;
 
 /** What the probes of one phase saw. */
 interface Phase {
   /** Milliseconds from the moment a probe was sent to the moment the event loop took it. */
   readonly delaysMs: readonly number[];
-  /** Of that at most what this thread itself computed meanwhile, as Linux counts it; elsewhere the same. */
+  /** Of that at most what this thread itself computed meanwhile, by its own clock. */
   readonly busyMs: readonly number[];
   readonly requestsMs: readonly number[];
   /** Node's own histogram: 99 of 100 turns of a timer of one millisecond, and the longest. */
@@ -26,27 +26,53 @@ interface Phase {
   readonly seconds: number;
 }
 
-/** G9: pictures and texts of a catalogue are encoded, by a build and by changes to a live one, while requests are answered. */
+/** What one pass saw. */
+interface Pass {
+  readonly idle: Phase;
+  readonly builds: Phase;
+  readonly changes: Phase;
+}
+
+/**
+ * G9: pictures and texts of a catalogue are encoded, by a build and by changes to a live one, while requests are answered. Three
+ * passes; the figures are those of the middle one by the 99th percentile, each phase for itself.
+ */
 export async function benchEventLoop({ quick }: SuiteOptions): Promise<GoalResult[]> {
   const pictures = emojiPictures();
   const [served, added] = [pictures.slice(0, 200), pictures.slice(200, quick ? 260 : 1_200)];
-  const pipeline = await open(datasetOf(served));
   const dataset = datasetOf(added);
-  try {
-    const idle = await during(pipeline, () => new Promise((resolve) => setTimeout(resolve, quick ? 1_000 : 10_000)));
-    const builds = await during(pipeline, async () => (await open(dataset)).close());
-    const changes = await during(pipeline, () => pipeline.upsertItems(added.map(itemOf)));
-    const what = `${added.length.toLocaleString('en-GB')} texts and pictures are encoded`;
-    return [
-      ...outcomesOf(`while ${what} by a build in the same process, its opening included`, builds, idle),
-      ...outcomesOf(`while ${what} by upsertItems`, changes, idle),
-    ];
-  } finally {
-    await pipeline.close();
+  const passes: Pass[] = [];
+  for (let pass = 0; pass < (quick ? 1 : 3); pass++) {
+    const pipeline = await open(datasetOf(served));
+    try {
+      passes.push({
+        idle: await during(pipeline, () => new Promise((resolve) => setTimeout(resolve, quick ? 1_000 : 10_000))),
+        builds: await during(pipeline, async () => (await open(dataset)).close()),
+        changes: await during(pipeline, () => pipeline.upsertItems(added.map(itemOf))),
+      });
+    } finally {
+      await pipeline.close();
+    }
   }
+  const what = `${added.length.toLocaleString('en-GB')} texts and pictures are encoded`;
+  return [
+    ...outcomesOf(`while ${what} by a build in the same process, its opening included`, passes, 'builds'),
+    ...outcomesOf(`while ${what} by upsertItems`, passes, 'changes'),
+  ];
 }
 
-function outcomesOf(when: string, phase: Phase, idle: Phase): GoalResult[] {
+/** The phase in the middle of the passes by what it held the event loop up, and what all of them were. */
+function middle(passes: readonly Pass[], name: keyof Pass): { readonly phase: Phase; readonly all: string } {
+  const sorted = passes.map((pass) => pass[name]).sort((one, other) => quantileOf(one.busyMs, 0.99) - quantileOf(other.busyMs, 0.99));
+  return {
+    phase: sorted[Math.floor(sorted.length / 2)] as Phase,
+    all: sorted.map(({ busyMs }) => quantileOf(busyMs, 0.99).toFixed(2)).join(', '),
+  };
+}
+
+function outcomesOf(when: string, passes: readonly Pass[], name: 'builds' | 'changes'): GoalResult[] {
+  const { phase, all } = middle(passes, name);
+  const { phase: idle } = middle(passes, 'idle');
   const show = (values: readonly number[], share: number): string => quantileOf(values, share).toFixed(2);
   const without = 'the same requests, no catalogue being encoded';
   return [
@@ -57,7 +83,7 @@ function outcomesOf(when: string, phase: Phase, idle: Phase): GoalResult[] {
       unit: 'ms',
       bound: { atMost: 2 },
       limit: { name: without, value: quantileOf(idle.busyMs, 0.99), unit: 'ms' },
-      note: `${phase.busyMs.length.toLocaleString('en-GB')} probes at random moments over ${phase.seconds.toFixed(0)} s: the delay of a probe, of that at most what this thread computed meanwhile; 99.9 % ${show(phase.busyMs, 0.999)}, longest ${show(phase.busyMs, 1)} ms; ${phase.requestsMs.length.toLocaleString('en-GB')} requests, median ${show(phase.requestsMs, 0.5)}, 99 % ${show(phase.requestsMs, 0.99)} ms`,
+      note: `${phase.busyMs.length.toLocaleString('en-GB')} probes at random moments over ${phase.seconds.toFixed(0)} s: the delay of a probe, of that at most what this thread computed meanwhile (the CPU time of the thread since the last probe before); 99.9 % ${show(phase.busyMs, 0.999)}, longest ${show(phase.busyMs, 1)} ms; ${phase.requestsMs.length.toLocaleString('en-GB')} requests, median ${show(phase.requestsMs, 0.5)}, 99 % ${show(phase.requestsMs, 0.99)} ms; the passes ${all} ms`,
     },
     {
       goal: 'G9',
@@ -109,7 +135,7 @@ async function during(pipeline: Pipeline, work: () => Promise<unknown>): Promise
   const busyMs: number[] = [];
   const requestsMs: number[] = [];
   const answers: Promise<void>[] = [];
-  const thread = mainThread();
+  const usedMs = threadClock();
   const histogram = monitorEventLoopDelay({ resolution: 1 });
   let over = false;
   let beganMs = Number.POSITIVE_INFINITY;
@@ -125,7 +151,7 @@ async function during(pipeline: Pipeline, work: () => Promise<unknown>): Promise
     if (items.length === 0) throw new Error('A request found nothing.');
     requestsMs.push(sharedNowMs() - askedMs);
   };
-  const readings: { readonly atMs: number; readonly usedMs: number | undefined }[] = [];
+  const readings: { readonly atMs: number; readonly usedMs: number }[] = [];
   // As many probes as the longest phase may take; those behind its end are not counted.
   const stop = new AbortController();
   const probing = atTimes(
@@ -133,8 +159,8 @@ async function during(pipeline: Pipeline, work: () => Promise<unknown>): Promise
     (turn, _dueMs, sentMs) => {
       const tookMs = sharedNowMs();
       const delayMs = tookMs - sentMs;
-      const usedMs = thread.usedMs();
-      readings.push({ atMs: tookMs, usedMs });
+      const nowUsedMs = usedMs();
+      readings.push({ atMs: tookMs, usedMs: nowUsedMs });
       // What this thread computed since the last reading before the probe was sent: that it waited for a core, that the sender did
       // between looking at the clock and sending, or that the machine's host was elsewhere, is not ours.
       while ((readings[1]?.atMs ?? Number.POSITIVE_INFINITY) <= sentMs) readings.shift();
@@ -142,7 +168,7 @@ async function during(pipeline: Pipeline, work: () => Promise<unknown>): Promise
       if (!over && sentMs > beganMs) {
         delaysMs.push(delayMs);
         const before = readings[0]?.usedMs;
-        busyMs.push(usedMs === undefined || before === undefined ? delayMs : Math.min(delayMs, usedMs - before));
+        busyMs.push(before === undefined ? delayMs : Math.min(delayMs, nowUsedMs - before));
         if (turn % probesPerRequest === 0) answers.push(ask(turn / probesPerRequest));
       }
     },
@@ -170,21 +196,5 @@ async function during(pipeline: Pipeline, work: () => Promise<unknown>): Promise
     over = true;
     stop.abort();
     await probing;
-    thread.close();
   }
-}
-
-/** Milliseconds that the main thread had a core, as Linux counts them; elsewhere nobody knows. */
-function mainThread(): { usedMs(): number | undefined; close(): void } {
-  let file: number;
-  try {
-    file = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
-  } catch {
-    return { usedMs: () => undefined, close: () => {} };
-  }
-  const buffer = Buffer.alloc(128);
-  return {
-    usedMs: () => Number(buffer.toString('latin1', 0, readSync(file, buffer, 0, buffer.length, 0)).split(' ')[0]) / 1e6,
-    close: () => closeSync(file),
-  };
 }

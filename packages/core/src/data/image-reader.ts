@@ -31,6 +31,8 @@ export type HttpsRequest = (
 export type LookUpAddresses = (host: string) => Promise<readonly string[]>;
 
 const mostRedirects = 3;
+/** Where a folder really is need not be asked again for so long, in milliseconds: every picture of a catalogue would ask it. */
+const folderKnownMs = 1_000;
 /** Decoded between two turns of the event loop; a multiple of 4 characters of base64, about half a millisecond of work. */
 const decodeStretch = 1 << 18;
 
@@ -163,6 +165,8 @@ function hexValue(code: number | undefined): number {
 class AllowedFolders {
   readonly directory: string;
   readonly #named: readonly string[];
+  /** What `realpath` said of a folder, and when in milliseconds. */
+  readonly #real = new Map<string, { readonly path: string; readonly atMs: number }>();
 
   constructor(directory: string, directories: readonly string[]) {
     this.directory = directory;
@@ -177,11 +181,21 @@ class AllowedFolders {
   /** Whether a path without symbolic links lies in one of them. */
   async really(path: string): Promise<boolean> {
     for (const folder of this.#named) {
-      // Asked each time: a folder may be a link that is set to another place while the pipeline runs.
-      const real = await realpath(folder).catch(() => undefined);
+      const real = await this.#realOf(folder);
       if (real !== undefined && isInside(real, path)) return true;
     }
     return false;
+  }
+
+  /** Asked again after a while: a folder may be a link that is set to another place while the pipeline runs. */
+  async #realOf(folder: string): Promise<string | undefined> {
+    const known = this.#real.get(folder);
+    const nowMs = performance.now();
+    if (known !== undefined && nowMs - known.atMs < folderKnownMs) return known.path;
+    const path = await realpath(folder).catch(() => undefined);
+    if (path === undefined) this.#real.delete(folder);
+    else this.#real.set(folder, { path, atMs: nowMs });
+    return path;
   }
 }
 
