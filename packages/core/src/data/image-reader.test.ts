@@ -9,7 +9,7 @@ import { isRecloomError } from '@recloom/plugin-api';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dataUriOf } from './data-uri.js';
-import { createImageReader, type HttpsRequest, type ImageReaderSettings } from './image-reader.js';
+import { createImageReader, type HttpsRequest, type ImageReaderSettings, type OpenedPath } from './image-reader.js';
 
 const limits = { maximumBytes: 1_000 };
 const signal = new AbortController().signal;
@@ -49,7 +49,13 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
   return 'read';
 }
 
-describe('files', () => {
+describe.each<[string, OpenedPath | undefined]>([
+  ['as this system names what is open', undefined],
+  ['as on a system that does not', () => undefined],
+])('files, %s', (_, openedPath) => {
+  const read = (reference: string, more: Partial<ImageReaderSettings> = {}): Promise<Uint8Array> =>
+    createImageReader({ ...settings, ...more }, openedPath === undefined ? {} : { openedPath }).read(reference, limits, signal);
+
   it.each([
     ['pictures/a.png', 'read'],
     ['./pictures/../pictures/a.png', 'read'],
@@ -101,8 +107,14 @@ describe('files', () => {
   });
 
   it('refuses a pipe instead of waiting for it', async () => {
+    rmSync(join(shop, 'pipe.png'), { force: true });
     execFileSync('mkfifo', [join(shop, 'pipe.png')]);
     expect(await codeOf(read('pipe.png'))).toBe('REFUSED');
+  });
+
+  it('refuses what was opened elsewhere, whatever the name leads to now', async () => {
+    const elsewhere = createImageReader(settings, { openedPath: () => join(root, 'secret/s.png') });
+    expect(await codeOf(elsewhere.read('pictures/a.png', limits, signal))).toBe('REFUSED');
   });
 
   it('says nothing of what the reference was', async () => {
