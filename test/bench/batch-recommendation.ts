@@ -1,7 +1,7 @@
 // BATCH: the ten best new items for each of the 22,363 people of Amazon Beauty, against implicit and RecTools on one thread.
 // implicit's lists are made of row numbers and so are those of the bare component; RecTools' are made of ids, as the pipeline's.
 import { type Dataset, openPipeline, type Pipeline } from '@recloom/core';
-import type { CandidateSource, ComponentDefinition, RequestView } from '@recloom/plugin-api';
+import type { CandidateSource, ComponentDefinition, RequestBatch, RequestView } from '@recloom/plugin-api';
 import { ials } from '@recloom/plugin-collaborative-factors';
 import { itemKnn } from '@recloom/plugin-collaborative-neighbours';
 import { createTestHost, historyViewOf, requestBatch, requestView, shopFrom, tableFrom } from '@recloom/testing';
@@ -146,10 +146,13 @@ async function compare(contender: Contender, dataset: Dataset, peer: PythonPeer,
     { length: userCount },
     (_, userRow): RequestView => requestView({ userRow, history: historyViewOf(dataset.history, userRow), asOfMs: dataset.lastEventMs }),
   );
+  const batches = Array.from({ length: Math.ceil(userCount / batch) }, (_, index) =>
+    requestBatch(views.slice(index * batch, (index + 1) * batch)),
+  );
   try {
     const times = await interleave(
       {
-        component: () => proposeAll(component, views),
+        component: () => proposeAll(component, batches),
         pipeline: () => recommendAll(pipeline, dataset),
         implicit: () => ask('implicit'),
         rectools: () => ask('rectools'),
@@ -186,13 +189,12 @@ async function compare(contender: Contender, dataset: Dataset, peer: PythonPeer,
   }
 }
 
-async function proposeAll(component: CandidateSource, views: readonly RequestView[]): Promise<void> {
-  let lists = 0;
-  for (let first = 0; first < views.length; first += batch) {
-    const { offsets } = await component.propose(requestBatch(views.slice(first, first + batch)), perUser);
-    lists += offsets.length - 1;
+async function proposeAll(component: CandidateSource, batches: readonly RequestBatch[]): Promise<void> {
+  for (const requests of batches) {
+    const { offsets } = await component.propose(requests, perUser);
+    if (offsets.length - 1 !== requests.requests.length)
+      throw new Error(`${offsets.length - 1} lists came for ${requests.requests.length}.`);
   }
-  if (lists !== views.length) throw new Error(`${lists} of ${views.length} lists came.`);
 }
 
 async function recommendAll(pipeline: Pipeline, { users }: Dataset): Promise<void> {
