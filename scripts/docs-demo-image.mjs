@@ -101,7 +101,8 @@ export function svgOf(lines, columns) {
     return runsOf(cells)
       .map(({ column, text, style }) => {
         const indent = text.length - text.trimStart().length;
-        const shown = text.trim();
+        // Spaces that no browser takes for one.
+        const shown = text.trim().replaceAll(' ', '\u00a0');
         const x = (margin + (column + indent) * characterWidth).toFixed(1);
         // A length keeps columns aligned whatever monospaced font there is.
         const length = ([...shown].length * characterWidth).toFixed(1);
@@ -111,7 +112,7 @@ export function svgOf(lines, columns) {
       .join('');
   });
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="ui-monospace, SFMono-Regular, Menlo, 'DejaVu Sans Mono', monospace" font-size="13" xml:space="preserve">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="ui-monospace, SFMono-Regular, Menlo, 'DejaVu Sans Mono', monospace" font-size="13">`,
     `<rect width="${width}" height="${height}" rx="8" fill="#0d1117"/>`,
     ...['#ff5f57', '#febc2e', '#28c840'].map((fill, index) => `<circle cx="${margin + 6 + index * 20}" cy="18" r="6" fill="${fill}"/>`),
     ...rows.filter((row) => row !== ''),
