@@ -51,7 +51,7 @@ const ease: Contender = {
   requests: 1_000,
 };
 
-/** The components that learn from behaviour; those of the shop preset with its options, the others with their own defaults. */
+/** The components that learn from behaviour. */
 const contenders: readonly Contender[] = [
   ease,
   { name: 'item-kNN', use: 'collaborative-neighbours/item-knn', with: { recencyDays: 30 }, requests: 1_000 },

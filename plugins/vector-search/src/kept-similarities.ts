@@ -1,4 +1,4 @@
-import type { Point, VectorSpace } from './vector-space.js';
+import type { VectorSpace } from './vector-space.js';
 
 /** Room for items added later, before a row has to be worked out anew. */
 const spareRows = 1.125;
@@ -34,17 +34,17 @@ export class KeptSimilarities {
     return this.#kept.has(row);
   }
 
-  /** The similarities of an item at `point` to all items, NaN where there is none. Read only, and valid until the next call. */
-  of(row: number, point: Point): Float32Array {
-    return this.peek(row, point) ?? this.#work(row, point);
+  /** The similarities of an item, as it is now, to all items, NaN where there is none. Read only, and valid until the next call. */
+  of(row: number): Float32Array {
+    return this.peek(row) ?? this.#work(row);
   }
 
   /** `of`, when it is kept. */
-  peek(row: number, point: Point): Float32Array | undefined {
+  peek(row: number): Float32Array | undefined {
     const kept = this.#kept.get(row);
     if (kept === undefined) return undefined;
     this.#kept.delete(row);
-    if (!this.#update(row, point, kept)) {
+    if (!this.#update(row, kept)) {
       this.#bytes -= kept.values.byteLength;
       return undefined;
     }
@@ -52,13 +52,13 @@ export class KeptSimilarities {
     return kept.values.subarray(0, this.#space.rowCount);
   }
 
-  #work(row: number, point: Point): Float32Array {
+  #work(row: number): Float32Array {
     const { rowCount, changeCount } = this.#space;
     const capacity = Math.ceil(rowCount * spareRows);
     const keeps = 4 * capacity * fewestKept <= this.#mostBytes;
     const values = new Float32Array(keeps ? capacity : rowCount);
     const all = values.subarray(0, rowCount);
-    this.#space.allSimilarities(point, all);
+    this.#space.allSimilarities(this.#space.pointOf(row), all);
     if (!keeps) return all;
     this.#kept.set(row, { values, changeCount });
     this.#bytes += values.byteLength;
@@ -71,14 +71,14 @@ export class KeptSimilarities {
   }
 
   /** False when the row has to be worked out anew. */
-  #update(row: number, point: Point, kept: KeptRow): boolean {
+  #update(row: number, kept: KeptRow): boolean {
     const { rowCount, changeCount } = this.#space;
     if (kept.changeCount === changeCount) return true;
     const changed = this.#space.changedSince(kept.changeCount);
     if (changed === undefined || mostChanged * changed.length > rowCount || rowCount > kept.values.length) return false;
     if (changed.includes(row)) return false;
     const similarities = new Float32Array(changed.length);
-    this.#space.similarities(point, changed, similarities);
+    this.#space.similarities(this.#space.pointOf(row), changed, similarities);
     for (let place = 0; place < changed.length; place++) kept.values[changed[place] as number] = similarities[place] as number;
     kept.changeCount = changeCount;
     return true;

@@ -496,9 +496,17 @@ describe('items that come and change later', () => {
       const items = Array.from({ length: count }, (_, place) => place * 3);
       const pending = find(search, { items }, 5);
       feature.set(feature.matrix.rowCount, [...feature.matrix.values.subarray(0, width)]);
+      feature.set(
+        items.at(-1) as number,
+        Array.from({ length: width }, () => random.normal()),
+      );
       expect((await find(search, { items: [0] }, 1)).rows).toEqual([9000]);
       expect((await pending).rows).toHaveLength(5);
+      // What was kept meanwhile is not of the vector that an item had before.
+      const fresh = await open([feature.matrix], { profile: 'max' });
+      expect(await find(search, { items }, 9001)).toEqual(await find(fresh, { items }, 9001));
       search.dispose();
+      fresh.dispose();
     }
   });
 });

@@ -201,10 +201,10 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
 
   /** Works out the similarities of an aim's items, letting the event loop turn in between. */
   async #keepAll(aim: Aim, signal: AbortSignal, turn: EventLoopTurn): Promise<void> {
-    for (let index = 0; index < aim.points.length; index++) {
+    for (const row of aim.rows) {
       await turn();
       signal.throwIfAborted();
-      this.#kept.of(aim.rows[index] as number, aim.points[index] as Point);
+      this.#kept.of(row);
     }
     this.#space.synchronise();
   }
@@ -294,8 +294,8 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
 
   /** Similarities of rows (all rows when undefined) to an item, NaN where there is none; `own` is written where they are not kept. */
   #similaritiesOf(row: number, point: Point, rows: Int32Array | undefined, own: Float32Array): Float32Array {
-    if (rows === undefined) return this.#kept.of(row, point);
-    const kept = this.#kept.peek(row, point);
+    if (rows === undefined) return this.#kept.of(row);
+    const kept = this.#kept.peek(row);
     if (kept === undefined) this.#space.similarities(point, rows, own);
     else for (let place = 0; place < rows.length; place++) own[place] = kept[rows[place] as number] ?? Number.NaN;
     return own;
