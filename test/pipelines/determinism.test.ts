@@ -36,10 +36,13 @@ async function bytesOf(directory: string): Promise<Record<string, string>> {
   return digests;
 }
 
-/** What must not differ between two answers to one request: everything but times taken and the attribution id. */
+/**
+ * What must not differ between two answers to one request: everything but times taken, the order in which stages that run side by
+ * side end, and the attribution id.
+ */
 function comparable(answer: Answer): unknown {
   const { timings, attributionId, ...rest } = answer;
-  return { ...rest, nodes: timings.map((timing) => timing.node), hasAttribution: attributionId.length > 0 };
+  return { ...rest, nodes: timings.map((timing) => timing.node).sort(), hasAttribution: attributionId.length > 0 };
 }
 
 let shop: ShopFolder;

@@ -7,6 +7,9 @@ const fewestKept = 64;
 /** When more than one of so many rows has changed, all are worked out anew. */
 const mostChanged = 4;
 
+/** So many changes are worked into what is kept in next to no time. */
+const fewChanges = 16;
+
 interface KeptRow {
   readonly values: Float32Array;
   /** The space's `changeCount` when the values were right. */
@@ -31,7 +34,8 @@ export class KeptSimilarities {
 
   /** Whether `of` has little to do. */
   has(row: number): boolean {
-    return this.#kept.has(row);
+    const kept = this.#kept.get(row);
+    return kept !== undefined && this.#space.changeCount - kept.changeCount <= fewChanges;
   }
 
   /** The similarities of an item, as it is now, to all items, NaN where there is none. Read only, and valid until the next call. */

@@ -15,6 +15,7 @@ import {
   type Scorer,
   type Table,
 } from '@recloom/plugin-api';
+import { CombinedScores } from './combined-scores.js';
 import { KeptSimilarities } from './kept-similarities.js';
 import type { NearestOptions } from './options.js';
 import { bestOf, type NearestRows, type Point, VectorSpace } from './vector-space.js';
@@ -24,6 +25,8 @@ const dayMs = 86_400_000;
 const mostProducts = 120_000_000;
 /** Items whose similarities are worked out without a turn of the event loop. */
 const mostAtOnce = 2;
+/** How often a profile is begun again because items changed meanwhile; then it is worked out in one go. */
+const mostAttempts = 3;
 /** Beyond `mostProducts`, each item contributes at least so many rows. */
 const leastPool = 100;
 /** Rows compared with all items of a profile between two turns of the event loop. */
@@ -189,24 +192,49 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
       this.#combine(aim, rows, scores);
       return this.#similarEnough(bestOf(rows, scores, limit));
     }
-    const ofAll = (): RequestProposals => {
-      const now = maskNow();
-      const scores = new Float32Array(now.length);
-      this.#combine(aim, undefined, scores);
-      return this.#similarEnough(this.#kernels.topK(scores, limit, now));
-    };
     const missing = aim.rows.filter((row) => !this.#kept.has(row)).length;
-    return missing > mostAtOnce ? this.#keepAll(aim, batch.signal, turn).then(ofAll) : ofAll();
+    return missing > mostAtOnce
+      ? this.#proposeInTurns(request, aim, batch, limit, turn)
+      : this.#bestOfAll(this.#scoresNow(aim), batch, aim, limit);
   }
 
-  /** Works out the similarities of an aim's items, letting the event loop turn in between. */
-  async #keepAll(aim: Aim, signal: AbortSignal, turn: EventLoopTurn): Promise<void> {
-    for (const row of aim.rows) {
-      await turn();
-      signal.throwIfAborted();
-      this.#kept.of(row);
+  /** All rows compared with an aim's items, letting the event loop turn in between; begun again when items change meanwhile. */
+  async #proposeInTurns(
+    request: RequestView,
+    first: Aim,
+    batch: RequestBatch,
+    limit: number,
+    turn: EventLoopTurn,
+  ): Promise<RequestProposals | undefined> {
+    let aim: Aim | undefined = first;
+    for (let attempt = 0; attempt < mostAttempts && aim !== undefined; attempt++) {
+      const { changeCount, rowCount } = this.#space;
+      const sum = new CombinedScores(this.#options, rowCount);
+      let isUndisturbed = true;
+      for (let place = 0; isUndisturbed && place < aim.points.length; place++) {
+        await turn();
+        batch.signal.throwIfAborted();
+        isUndisturbed = this.#space.changeCount === changeCount;
+        if (isUndisturbed) sum.add(this.#kept.of(aim.rows[place] as number), aim.weights[place] as number);
+      }
+      if (isUndisturbed) {
+        const scores = new Float32Array(rowCount);
+        this.#finish(aim, sum, undefined, scores);
+        return this.#bestOfAll(scores, batch, aim, limit);
+      }
+      aim = this.#aimOf(request);
     }
-    this.#space.synchronise();
+    return aim && this.#bestOfAll(this.#scoresNow(aim), batch, aim, limit);
+  }
+
+  #scoresNow(aim: Aim): Float32Array {
+    const scores = new Float32Array(this.#space.rowCount);
+    this.#combine(aim, undefined, scores);
+    return scores;
+  }
+
+  #bestOfAll(scores: Float32Array, batch: RequestBatch, aim: Aim, limit: number): RequestProposals {
+    return this.#similarEnough(this.#kernels.topK(scores, limit, this.#space.maskOf(batch.eligible, aim.excluded)));
   }
 
   #similarEnough(found: NearestRows): RequestProposals {
@@ -258,47 +286,40 @@ export class Nearest implements CandidateSource, Scorer, Explainer, Inspectable 
     for (let start = 0; start < rows.length; start += rowsPerSlice) {
       await turn();
       signal.throwIfAborted();
-      this.#combine(aim, rows.subarray(start, start + rowsPerSlice), scores.subarray(start, start + rowsPerSlice));
+      this.#combine(aim, rows.subarray(start, start + rowsPerSlice), scores.subarray(start, start + rowsPerSlice), false);
     }
     return bestOf(rows, scores, limit);
   }
 
-  /** The combined score of rows (all rows when undefined): the best cosine, or the weighted power mean of those above 0. */
-  #combine(aim: Aim, rows: Int32Array | undefined, out: Float32Array): void {
-    const { profile, power } = this.#options;
-    const combined = new Float64Array(out.length);
+  /**
+   * The combined score of rows (all rows when undefined): the best cosine, or the weighted power mean of those above 0. With `kept`,
+   * similarities that are kept are taken from there: those of the items as they are now.
+   */
+  #combine(aim: Aim, rows: Int32Array | undefined, out: Float32Array, kept = true): void {
+    const sum = new CombinedScores(this.#options, out.length);
     const own = new Float32Array(rows === undefined ? 0 : rows.length);
-    let total = 0;
     for (let index = 0; index < aim.points.length; index++) {
-      const point = aim.points[index] as Point;
+      const row = aim.rows[index] as number;
       const weight = aim.weights[index] as number;
-      total += weight;
-      const similarities = this.#similaritiesOf(aim.rows[index] as number, point, rows, own);
-      if (profile === 'max') addLargest(similarities, index === 0, combined);
-      else addPowers(similarities, weight, power, combined);
-    }
-    const meeting = this.#space.meeting(aim.points);
-    const squarings = squaringsOf(power);
-    for (let place = 0; place < out.length; place++) {
-      const value = combined[place] as number;
-      if (meeting[this.#space.patternOf(rows === undefined ? place : (rows[place] as number))] === 0) out[place] = Number.NaN;
-      else if (profile === 'max') out[place] = value;
-      else if (squarings === undefined) out[place] = (value / total) ** (1 / power);
-      else {
-        let root = value / total;
-        for (let left = squarings; left > 0; left--) root = Math.sqrt(root);
-        out[place] = root;
+      if (rows === undefined) {
+        sum.add(this.#kept.of(row), weight);
+        continue;
       }
+      const known = kept ? this.#kept.peek(row) : undefined;
+      if (known === undefined) this.#space.similarities(aim.points[index] as Point, rows, own);
+      else for (let place = 0; place < rows.length; place++) own[place] = known[rows[place] as number] ?? Number.NaN;
+      sum.add(own, weight);
     }
+    this.#finish(aim, sum, rows, out);
   }
 
-  /** Similarities of rows (all rows when undefined) to an item, NaN where there is none; `own` is written where they are not kept. */
-  #similaritiesOf(row: number, point: Point, rows: Int32Array | undefined, own: Float32Array): Float32Array {
-    if (rows === undefined) return this.#kept.of(row);
-    const kept = this.#kept.peek(row);
-    if (kept === undefined) this.#space.similarities(point, rows, own);
-    else for (let place = 0; place < rows.length; place++) own[place] = kept[rows[place] as number] ?? Number.NaN;
-    return own;
+  /** NaN for rows that have no feature of the aim's items. */
+  #finish(aim: Aim, sum: CombinedScores, rows: Int32Array | undefined, out: Float32Array): void {
+    sum.finish(out);
+    const meeting = this.#space.meeting(aim.points);
+    for (let place = 0; place < out.length; place++) {
+      if (meeting[this.#space.patternOf(rows === undefined ? place : (rows[place] as number))] === 0) out[place] = Number.NaN;
+    }
   }
 
   #aimOf(request: RequestView): Aim | undefined {
@@ -358,46 +379,6 @@ function rowsOf(mask: Uint8Array, count: number): Int32Array {
   let place = 0;
   for (let row = 0; row < mask.length; row++) if (mask[row] === 1) rows[place++] = row;
   return rows;
-}
-
-/** Keeps the larger of each; what is no number counts as nothing. */
-function addLargest(similarities: Float32Array, isFirst: boolean, combined: Float64Array): void {
-  for (let place = 0; place < combined.length; place++) {
-    const similarity = similarities[place] as number;
-    const before = isFirst ? Number.NEGATIVE_INFINITY : (combined[place] as number);
-    combined[place] = similarity > before ? similarity : before;
-  }
-}
-
-/** Adds a power of each similarity above 0, times `weight`. */
-function addPowers(similarities: Float32Array, weight: number, power: number, combined: Float64Array): void {
-  const squarings = squaringsOf(power);
-  for (let place = 0; place < combined.length; place++) {
-    const similarity = similarities[place] as number;
-    if (!(similarity > 0)) continue;
-    let raised = similarity;
-    if (squarings === undefined) raised = raise(similarity, power);
-    else for (let left = squarings; left > 0; left--) raised *= raised;
-    combined[place] = (combined[place] as number) + weight * raised;
-  }
-}
-
-/** How often a number is squared for a power of 1, 2, 4, …; undefined for the powers between. */
-function squaringsOf(power: number): number | undefined {
-  const squarings = Math.log2(power);
-  return Number.isInteger(squarings) ? squarings : undefined;
-}
-
-/** A positive number to a power; whole powers by squaring, which is several times faster than `**`. */
-function raise(base: number, power: number): number {
-  if (!Number.isInteger(power)) return base ** power;
-  let result = 1;
-  let square = base;
-  for (let left = power; left > 0; left >>= 1) {
-    if ((left & 1) === 1) result *= square;
-    square *= square;
-  }
-  return result;
 }
 
 /** Resolves at once, or after the event loop has turned when this thread was busy for a while. */

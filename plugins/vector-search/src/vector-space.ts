@@ -45,6 +45,8 @@ export class VectorSpace {
   /** Rows added or changed, oldest first, after those forgotten. */
   #changes: number[] = [];
   #forgotten = 0;
+  /** The last answer of `changedSince`: many ask the same. */
+  #asked: { readonly from: number; readonly to: number; readonly rows: Int32Array } | undefined;
 
   /**
    * @param weights by feature name; default 1. A feature of weight 0 is left out.
@@ -92,7 +94,11 @@ export class VectorSpace {
   /** The rows added or changed since there were `changeCount` changes, each once; undefined when that is too long ago. */
   changedSince(changeCount: number): Int32Array | undefined {
     if (changeCount < this.#forgotten) return undefined;
-    return Int32Array.from(new Set(this.#changes.slice(changeCount - this.#forgotten)));
+    if (this.#asked?.from !== changeCount || this.#asked.to !== this.changeCount) {
+      const rows = Int32Array.from(new Set(this.#changes.slice(changeCount - this.#forgotten)));
+      this.#asked = { from: changeCount, to: this.changeCount, rows };
+    }
+    return this.#asked.rows;
   }
 
   /** Names of the features in use, by bit. */

@@ -106,6 +106,20 @@ describe.each<[string, OpenedPath | undefined]>([
     expect(await read('out.png', { directories: [join(root, 'secret')] })).toEqual(bytes);
   });
 
+  it('follows a folder that is a link to another release, at once', async () => {
+    const link = join(root, 'current');
+    for (const release of ['one', 'two']) {
+      mkdirSync(join(root, release), { recursive: true });
+      writeFileSync(join(root, release, 'p.png'), bytes);
+    }
+    const reader = createImageReader({ ...settings, directories: [link] }, openedPath === undefined ? {} : { openedPath });
+    for (const release of ['one', 'two', 'one']) {
+      rmSync(link, { force: true });
+      symlinkSync(join(root, release), link);
+      expect(await reader.read('../current/p.png', limits, signal)).toEqual(bytes);
+    }
+  });
+
   it('refuses a pipe instead of waiting for it', async () => {
     rmSync(join(shop, 'pipe.png'), { force: true });
     execFileSync('mkfifo', [join(shop, 'pipe.png')]);

@@ -1,5 +1,5 @@
-import { closeSync, constants, fstatSync, open, read, readlinkSync, type Stats } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, open, read, readlinkSync } from 'node:fs';
+import { lstat, realpath } from 'node:fs/promises';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { isAbsolute, relative, resolve, sep } from 'node:path';
@@ -41,7 +41,7 @@ const decodeStretch = 1 << 18;
 
 /**
  * Reads pictures from data URIs, from files below the config's folder and the folders allowed, and from the hosts allowed over
- * https. Whatever a reference says beyond that is refused without a look at whether it exists.
+ * https. Whatever a reference names beyond that is refused without a look at whether it exists.
  */
 export function createImageReader(
   settings: ImageReaderSettings,
@@ -183,18 +183,22 @@ class AllowedFolders {
 
   /** Whether a path without symbolic links lies in one of them. */
   async really(path: string): Promise<boolean> {
+    // A folder may be a link that was set to another place a moment ago: before a picture is refused, all are asked again.
+    return (await this.#lies(path, folderKnownMs)) || this.#lies(path, 0);
+  }
+
+  async #lies(path: string, knownMs: number): Promise<boolean> {
     for (const folder of this.#named) {
-      const real = await this.#realOf(folder);
+      const real = await this.#realOf(folder, knownMs);
       if (real !== undefined && isInside(real, path)) return true;
     }
     return false;
   }
 
-  /** Asked again after a while: a folder may be a link that is set to another place while the pipeline runs. */
-  async #realOf(folder: string): Promise<string | undefined> {
+  async #realOf(folder: string, knownMs: number): Promise<string | undefined> {
     const known = this.#real.get(folder);
     const nowMs = performance.now();
-    if (known !== undefined && nowMs - known.atMs < folderKnownMs) return known.path;
+    if (known !== undefined && nowMs - known.atMs < knownMs) return known.path;
     const path = await realpath(folder).catch(() => undefined);
     if (path === undefined) this.#real.delete(folder);
     else this.#real.set(folder, { path, atMs: nowMs });
@@ -208,8 +212,9 @@ function isInside(folder: string, path: string): boolean {
 }
 
 /**
- * What was opened is asked where it lies, not its name: between the two a link could be set to another place. Only what may wait for a
- * disk leaves this thread: each such step costs the host's event loop as much as several that do not.
+ * What was opened is asked where it lies, not its name: between the two a link could be set to another place. A link in a folder that
+ * may be read can so make the process open what lies elsewhere, and close it unread. Opening and reading wait for the disk and leave
+ * this thread, each at a price for the host's event loop; what is asked of the open file is known already.
  */
 async function readFileBelow(
   folders: AllowedFolders,
@@ -223,10 +228,14 @@ async function readFileBelow(
   const path = resolve(folders.directory, reference);
   const outside = 'it lies outside the folders that may be read';
   if (!folders.named(path)) throw refused(outside);
-  const file = await openFile(path);
+  const file = await openFile(path).catch(async (error: NodeJS.ErrnoException) => {
+    const real = await realpath(path).catch(() => undefined);
+    if (real !== undefined && !(await folders.really(real))) throw refused(outside);
+    throw fileError(error);
+  });
   try {
     const status = fstatSync(file);
-    const real = pathOf(file) ?? (await pathOfSame(path, status));
+    const real = pathOf(file) ?? (await pathOfSame(path, file));
     if (real === undefined || !(await folders.really(real))) throw refused(outside);
     signal.throwIfAborted();
     if (!status.isFile()) throw refused('it is no regular file');
@@ -250,7 +259,7 @@ function openFile(path: string): Promise<number> {
   return new Promise((resolve, reject) => {
     open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0), (error, file) => {
       if (error === null) resolve(file);
-      else reject(fileError(error));
+      else reject(error);
     });
   });
 }
@@ -273,11 +282,16 @@ const openedPath: OpenedPath = (file) => {
   }
 };
 
-/** Where a path leads, if that is the file that was opened. */
-async function pathOfSame(path: string, opened: Stats): Promise<string | undefined> {
-  const real = await realpath(path).catch(() => undefined);
-  const found = real === undefined ? undefined : await stat(real).catch(() => undefined);
-  return found !== undefined && found.dev === opened.dev && found.ino === opened.ino ? real : undefined;
+/** Where a path leads, if that is the file that was opened and no link was set anew meanwhile. */
+async function pathOfSame(path: string, file: number): Promise<string | undefined> {
+  try {
+    const real = await realpath(path);
+    const found = await lstat(real, { bigint: true });
+    const opened = fstatSync(file, { bigint: true });
+    return found.dev === opened.dev && found.ino === opened.ino && (await realpath(path)) === real ? real : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function fileError(error: NodeJS.ErrnoException): RecloomError {

@@ -14,7 +14,8 @@ export class RequestTurns {
       });
     }
     this.#taken = true;
-    setImmediate(this.#next);
+    // Called while messages are taken, an immediate comes in the same turn still: the turn after that is the next one.
+    setImmediate(() => setImmediate(this.#next));
     return undefined;
   }
 

@@ -20,9 +20,9 @@ interface Outcome {
 
 /**
  * Works out the query vectors of the requests: each extractor once those it is made of are done, all others side by side.
- * One that fails leaves its requests without that vector and with a warning.
+ * One that fails leaves its requests without that vector and with a warning. False when no request brought anything to encode.
  */
-export async function extractQueries(run: RunContext): Promise<void> {
+export async function extractQueries(run: RunContext): Promise<boolean> {
   const running = new Map<string, Promise<Outcome>>();
   for (const feature of run.surface.queryFeatures) {
     const inputs = featureInputs(feature.node.planned).flatMap((input) => running.get(input.name) ?? []);
@@ -41,6 +41,7 @@ export async function extractQueries(run: RunContext): Promise<void> {
     for (const state of asked) reportFailure(run.engine, state, node, failure.error, 'RECLOOM_RUN_NODE_FAILED', 'encoding the query');
   }
   run.deadline.throwIfAborted();
+  return outcomes.some(({ asked }) => asked.length > 0);
 }
 
 async function extractQuery(run: RunContext, feature: QueryFeature): Promise<Outcome> {

@@ -54,8 +54,7 @@ export async function runBatch<Result>(
 /** The stages up to the value, in order. A stage that has nothing to do, or whose components answer at once, is not awaited. */
 async function scoredCandidates(run: RunContext): Promise<CandidateSet> {
   const { surface, states } = run;
-  if (surface.queryFeatures.length > 0) {
-    await extractQueries(run);
+  if (surface.queryFeatures.length > 0 && (await extractQueries(run))) {
     const turn = run.engine.encodedTurns.take();
     if (turn !== undefined) {
       await turn;
